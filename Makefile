@@ -1,0 +1,45 @@
+# make demo   the main job on a synthetic patient, nothing to set up
+# make test   everything the project is held to; installs what it needs
+# Slow runs have targets of their own: make bench, make phantoms SEEDS=1-10
+
+GO      ?= go
+SEEDS   ?= 1-10
+VENV    := .venv
+PYTHON  := $(CURDIR)/$(VENV)/bin/python
+APT     := dcmtk orthanc dicom3tools
+
+.PHONY: build demo test lint bench phantoms tools venv clean
+
+build:
+	$(GO) build -o bin/rfanode ./cmd/rfanode
+
+demo: build
+	bin/rfanode demo --out demo
+
+test: tools venv lint
+	RFANODE_REQUIRE_TOOLS=1 RFANODE_PYTHON=$(PYTHON) tools/test
+
+lint:
+	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The accuracy table for any seeds: measured against true, a line a phantom pair.
+phantoms: build
+	bin/rfanode phantom table --seeds $(SEEDS)
+
+# DICOM peers and validators that the tests stand on.
+tools:
+	tools/install $(APT)
+
+# The reference readers, pinned in tools/requirements.txt.
+venv: $(VENV)/.installed
+$(VENV)/.installed: tools/requirements.txt
+	tools/install-venv $(VENV) tools/requirements.txt
+	touch $@
+
+clean:
+	rm -rf bin demo $(VENV) .cache
