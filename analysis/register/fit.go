@@ -89,40 +89,48 @@ func leastEigenvalue(s [3][3]float64) float64 {
 	return q + 2*p*math.Cos(phi+2*math.Pi/3)
 }
 
-// trimmedFits is how often the half with the smaller residuals is chosen anew and fitted.
-const trimmedFits = 15
+// How robustFit weighs the matches.
+const (
+	trimmedFits = 5    // fits of the half with the smaller residuals, against gross errors
+	cauchyFits  = 10   // fits with Cauchy weights
+	leastScale  = 0.05 // mm, below what any match can tell: keeps the weights finite when most residuals are 0
+)
 
-// trimmedAffine fits all matches, then again and again the half at or below the median residual. It also returns that
-// median, mm.
-func trimmedAffine(m []match) (Affine, float64, error) {
-	weight := make([]float64, len(m))
+// robustFit fits all matches, then a few times the half at or below the median residual, as deeds does, and from there
+// with Cauchy weights 1/(1+(r/median)²). Lungs do not move like one affine: where deeds goes on trimming, its fit settles
+// on the half of the lung that happens to agree and leaves the other one worse. It returns the weights and the median
+// residual, mm, too.
+func robustFit(m []match) (a Affine, weight []float64, median float64, err error) {
+	weight = make([]float64, len(m))
 	for n := range m {
 		weight[n] = m[n].weight
 	}
-	a, err := fitAffine(m, weight)
-	if err != nil {
-		return Affine{}, 0, err
+	if a, err = fitAffine(m, weight); err != nil {
+		return Affine{}, nil, 0, err
 	}
 	residual, sorted := make([]float64, len(m)), make([]float64, len(m))
-	median := 0.0
-	for range trimmedFits {
+	for round := range trimmedFits + cauchyFits {
 		for n := range m {
 			residual[n] = norm(sub(a.Map(m[n].p), m[n].q))
 		}
 		copy(sorted, residual)
 		slices.Sort(sorted)
 		median = sorted[(len(sorted)-1)/2]
-		for n := range m {
-			weight[n] = 0
-			if residual[n] <= median {
+		for n, r := range residual {
+			switch rel := r / max(median, leastScale); {
+			case round >= trimmedFits:
+				weight[n] = m[n].weight / (1 + rel*rel)
+			case r <= median:
 				weight[n] = m[n].weight
+			default:
+				weight[n] = 0
 			}
 		}
 		if a, err = fitAffine(m, weight); err != nil {
-			return Affine{}, 0, err
+			return Affine{}, nil, 0, err
 		}
 	}
-	return a, median, nil
+	return a, weight, median, nil
 }
 
 // plausible says why an affine between two CTs of one chest is not believed, nil if it is.

@@ -27,7 +27,7 @@ const (
 type LinearResult struct {
 	Affine            // point of fixed → point of moving, LPS mm
 	Fallback bool     // no level gave a believable fit: Affine is a translation only, see Reasons
-	Levels   int      // levels whose fit was accepted, of 4
+	Levels   int      // levels whose fit was accepted, of 5
 	Matches  int      // block correspondences of the last accepted level
 	Reasons  []string // why levels were refused, in plain words
 	Quality
@@ -37,9 +37,11 @@ type LinearResult struct {
 // descriptor's patch step that goes with it, s = floor(q/2 + 1), all but the radius in voxels.
 type level struct{ g, radius, step, patch int }
 
-var linearLevels = []level{{7, 5, 4, 3}, {6, 4, 3, 2}, {5, 3, 2, 2}, {4, 2, 1, 1}}
+// linearLevels are those of deeds with the last one once more: where the patient is turned or has breathed differently, the
+// matches of one round still fall short.
+var linearLevels = []level{{7, 5, 4, 3}, {6, 4, 3, 2}, {5, 3, 2, 2}, {4, 2, 1, 1}, {4, 2, 1, 1}}
 
-// Linear finds the affine between the lungs of two CTs of one patient: at each of four levels, blocks of lung of each
+// Linear finds the affine between the lungs of two CTs of one patient: at each of five levels, blocks of lung of each
 // image are looked for in the other one (forward and backward), and the believable half of the matches is fitted.
 //
 // The lungs are masks on any grid, zones and tumours included; nil stands for the whole scan. Where the tables of the
@@ -65,7 +67,7 @@ func Linear(ctx context.Context, fixed, moving *volume.Volume, fixedLung, moving
 		if err != nil {
 			return LinearResult{}, err
 		}
-		a, _, err := trimmedAffine(matches)
+		a, _, _, err := robustFit(matches)
 		if err == nil {
 			err = plausible(a)
 		}
