@@ -50,7 +50,7 @@ type Header struct {
 	ContrastAgent          string    // (0018,0010), empty: none stated
 	SliceThickness         float64   // mm, (0018,0050); 0: not stated. The spacing of the volume comes from positions
 	LossyCompression       bool      // (0028,2110) = 01
-	Acquired               time.Time // start of the acquisition, see AcquisitionTime
+	Acquired               time.Time // start of the acquisition on the scanner's clock, as if in UTC; zero: not stated
 }
 
 // Patient identifies whose series it is (PS3.3 C.7.1.1).

@@ -1,0 +1,209 @@
+package ct
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"rfanode/analysis/volume"
+)
+
+// Air is the lowest value of a volume, HU: padding and what scanners write outside the field of view become air.
+const Air = -1024
+
+// Load reads the instances of one series, in any order, as a volume. Stored values become HU by the slice's own rescale
+// slope and intercept (PS3.3 C.11.1.1.2); padding (0028,0120) and everything below -1024 HU becomes -1024. A set that is
+// no regular stack is refused with a *StackError.
+func Load(ctx context.Context, paths []string) (*Series, error) {
+	headers, err := readHeaders(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	return loadStack(ctx, headers)
+}
+
+func readHeaders(ctx context.Context, paths []string) ([]InstanceHeader, error) {
+	headers := make([]InstanceHeader, len(paths))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, path := range paths {
+		group.Go(func() (err error) {
+			if err = ctx.Err(); err == nil {
+				headers[i], err = ReadHeader(path)
+			}
+			return err
+		})
+	}
+	return headers, group.Wait()
+}
+
+func loadStack(ctx context.Context, headers []InstanceHeader) (*Series, error) {
+	sorted, g, err := stack(headers)
+	if err != nil {
+		return nil, err
+	}
+	s := &Series{Header: sorted[0].Header, Volume: volume.New(g), Instances: make([]Instance, len(sorted))}
+	n := g.Size[0] * g.Size[1]
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for k := range sorted {
+		h := &sorted[k]
+		s.Instances[k] = Instance{SOPClassUID: h.SOPClassUID, SOPInstanceUID: h.SOPInstanceUID, InstanceNumber: h.InstanceNumber}
+		if !h.Acquired.IsZero() && (s.Acquired.IsZero() || h.Acquired.Before(s.Acquired)) {
+			s.Acquired = h.Acquired
+		}
+		s.LossyCompression = s.LossyCompression || h.LossyCompression
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return h.readPixels(s.Volume.Data[k*n:][:n])
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// readPixels reads the slice's pixels as HU; CheckStack has found the header possible.
+func (h *InstanceHeader) readPixels(out []float32) error {
+	f, err := os.Open(h.Path)
+	if err != nil {
+		return fmt.Errorf("reading pixels: %w", err)
+	}
+	defer f.Close()
+	raw := make([]byte, 2*len(out))
+	if _, err := f.ReadAt(raw, h.pixelOffset); err != nil {
+		return fmt.Errorf("reading the pixels of %s: %w", h.Path, err)
+	}
+	table := h.hounsfield()
+	for i := range out {
+		out[i] = table[binary.LittleEndian.Uint16(raw[2*i:])]
+	}
+	return nil
+}
+
+// hounsfield maps every 16-bit pattern of a pixel cell to HU.
+func (h *InstanceHeader) hounsfield() []float32 {
+	table := make([]float32, 1<<16)
+	down, spare := h.HighBit+1-h.BitsStored, 32-h.BitsStored
+	for cell := range table {
+		bits := uint32(cell) >> down << spare
+		value := int32(bits >> spare)
+		if h.Signed {
+			value = int32(bits) >> spare
+		}
+		hu := float32(h.Slope*float64(value) + h.Intercept)
+		if h.padded(uint16(cell), value) || hu < Air {
+			hu = Air
+		}
+		table[cell] = hu
+	}
+	return table
+}
+
+// padded reports whether a cell is padding: by its whole pattern, because some senders pad with values beyond the bits
+// stored, or by its value.
+func (h *InstanceHeader) padded(cell uint16, value int32) bool {
+	if h.padding == nil {
+		return false
+	}
+	a, b := int32(h.padding.value), int32(h.padding.limit)
+	whole := int32(cell)
+	if h.Signed {
+		a, b, whole = int32(int16(h.padding.value)), int32(int16(h.padding.limit)), int32(int16(cell))
+	}
+	lo, hi := min(a, b), max(a, b)
+	return lo <= value && value <= hi || lo <= whole && whole <= hi
+}
+
+// LoadDir reads the series in a folder and its subfolders: the only one, or the only regular CT stack among localizers,
+// reports and the like. No such series, or several, is an error that names what is there.
+func LoadDir(ctx context.Context, dir string) (*Series, error) {
+	series, err := scan(ctx, dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading CT from %s: %w", dir, err)
+	}
+	var good [][]InstanceHeader
+	var names, faults []string
+	var fault error
+	for _, headers := range series {
+		name := describe(headers)
+		if err := CheckStack(headers); err != nil {
+			fault = err
+			faults = append(faults, name+": "+err.Error())
+			continue
+		}
+		good = append(good, headers)
+		names = append(names, name)
+	}
+	switch {
+	case len(series) == 0:
+		return nil, fmt.Errorf("reading CT from %s: there are no DICOM files", dir)
+	case len(good) == 0 && len(series) == 1:
+		return nil, fmt.Errorf("reading CT from %s: %w", dir, fault)
+	case len(good) == 0:
+		return nil, fmt.Errorf("reading CT from %s: none of the %d series is a usable CT: %s", dir, len(series), strings.Join(faults, "; "))
+	case len(good) > 1:
+		return nil, fmt.Errorf("reading CT from %s: %d CT series are there, name the folder of one: %s", dir, len(good), strings.Join(names, "; "))
+	}
+	s, err := loadStack(ctx, good[0])
+	if err != nil {
+		return nil, fmt.Errorf("reading CT from %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// scan groups the DICOM files below dir by series, in the order of their UIDs. Files that are no DICOM are passed over.
+func scan(ctx context.Context, dir string) ([][]InstanceHeader, error) {
+	bySeries := map[string][]InstanceHeader{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !entry.Type().IsRegular() || strings.EqualFold(entry.Name(), "DICOMDIR") {
+			return nil
+		}
+		h, err := ReadHeader(path)
+		switch {
+		case errors.Is(err, ErrNotDICOM):
+			return nil
+		case err != nil:
+			return err
+		}
+		bySeries[h.SeriesInstanceUID] = append(bySeries[h.SeriesInstanceUID], h)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	uids := make([]string, 0, len(bySeries))
+	for uid := range bySeries {
+		uids = append(uids, uid)
+	}
+	slices.Sort(uids)
+	var out [][]InstanceHeader
+	for _, uid := range uids {
+		out = append(out, bySeries[uid])
+	}
+	return out, nil
+}
+
+// describe names a series as a person finds it, without naming the patient.
+func describe(headers []InstanceHeader) string {
+	h := headers[0]
+	return fmt.Sprintf("series %s %q (%s, %d images)", h.SeriesNumber, h.SeriesDescription, h.Modality, len(headers))
+}
