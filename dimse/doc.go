@@ -1,0 +1,11 @@
+// Package dimse is DICOM on the wire: the upper layer protocol over TCP (PS3.8 section 9) as acceptor and as requestor,
+// the command sets of the message exchange (PS3.7 sections 6.3, 9 and annex E), a client for C-ECHO and C-STORE, and a
+// bounded check of an encoded data set (PS3.5 section 7) that must pass before any DICOM library sees the bytes.
+//
+// It knows no disk layout, no database and nothing of what the images are for.
+//
+// How to read it: pdu.go has the protocol units as plain data, pdu_read.go and pdu_write.go turn them from and to bytes;
+// state.go is the protocol's state table; association.go is one association, read top to bottom by one goroutine;
+// accept.go and request.go open one; command.go is the command set; client.go and store.go are the client; dataset.go
+// and walk.go are the check; part10.go is the file format.
+package dimse
