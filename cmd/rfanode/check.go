@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"rfanode/config"
+	"rfanode/dimse"
+	"rfanode/durable"
+)
+
+type checkCmd struct {
+	configFlag
+}
+
+// checkTimeout bounds what one peer may take to answer.
+const checkTimeout = 15 * time.Second
+
+func (c *checkCmd) Run(ctx context.Context) error {
+	cfg, source, err := c.read()
+	if err != nil {
+		return err
+	}
+	r := checkReport{w: os.Stdout}
+	r.ok("%s", source)
+	r.checkData(cfg)
+	client := &dimse.Client{AETitle: cfg.AETitle}
+	r.checkPort(ctx, cfg, client)
+	r.checkPeers(ctx, cfg, client)
+	if r.wrong > 0 {
+		return exitError(1)
+	}
+	return nil
+}
+
+// checkReport prints a line a finding and counts what is wrong.
+type checkReport struct {
+	w     io.Writer
+	wrong int
+}
+
+func (r *checkReport) ok(format string, args ...any) {
+	fmt.Fprintf(r.w, "ok     "+format+"\n", args...)
+}
+func (r *checkReport) note(format string, args ...any) {
+	fmt.Fprintf(r.w, "note   "+format+"\n", args...)
+}
+func (r *checkReport) bad(format string, args ...any) {
+	r.wrong++
+	fmt.Fprintf(r.w, "WRONG  "+format+"\n", args...)
+}
+
+func (r *checkReport) checkData(c *config.Config) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		r.bad("data folder %s: %v: make it, or let `data` name another folder", c.Data, err)
+		return
+	}
+	probe := filepath.Join(c.Data, ".check")
+	err := durable.WriteFile(probe, func(w io.Writer) error { _, err := w.Write([]byte("rfanode check\n")); return err })
+	if err != nil {
+		r.bad("data folder %s: %v: give the account that runs rfanode the right to write there", c.Data, err)
+		return
+	}
+	os.Remove(probe)
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(c.Data, &fs); err == nil {
+		free := float64(fs.Bavail) * float64(fs.Bsize) / (1 << 30)
+		if free < c.Limits.DiskReserveGiB {
+			r.bad("data folder %s: %.1f GiB free, less than limits.disk_reserve_gib = %g: nothing would be accepted; free some space", c.Data, free, c.Limits.DiskReserveGiB)
+			return
+		}
+		r.ok("data folder %s, %.0f GiB free", c.Data, free)
+		return
+	}
+	r.ok("data folder %s", c.Data)
+}
+
+func (r *checkReport) checkPort(ctx context.Context, c *config.Config, client *dimse.Client) {
+	l, err := net.Listen("tcp", c.Listen)
+	if err == nil {
+		l.Close()
+		r.ok("port %s is free", c.Listen)
+	} else if errors.Is(err, syscall.EADDRINUSE) {
+		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		defer cancel()
+		if err := client.Echo(ctx, dimse.Peer{AETitle: c.AETitle, Address: reachable(c.Listen)}); err == nil {
+			r.ok("port %s: a node with our AE title %s is running there", c.Listen, c.AETitle)
+		} else {
+			r.bad("port %s is taken by another program (C-ECHO as %s: %v): end it, or let `listen` name another port", c.Listen, c.AETitle, err)
+		}
+	} else {
+		r.bad("port %s: %v: let `listen` name an address of this machine and a free port", c.Listen, err)
+	}
+	if host, _, _ := net.SplitHostPort(c.Listen); host != "" {
+		if a := net.ParseIP(host); a != nil && a.IsLoopback() {
+			r.note(`only this machine can send to %s: set listen = ":11112" to accept from the network`, c.Listen)
+		}
+	}
+	if c.AllowAnyPeer {
+		r.note("any AE title may send: name the senders in [[peer]] and set allow_any_peer = false")
+	}
+}
+
+// reachable is an address at which this machine reaches its own listener.
+func reachable(listen string) string {
+	host, port, _ := net.SplitHostPort(listen)
+	if a := net.ParseIP(host); host == "" || a != nil && a.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func (r *checkReport) checkPeers(ctx context.Context, c *config.Config, client *dimse.Client) {
+	if len(c.Destinations) == 0 {
+		r.note("no [[destination]]: results stay in the data folder")
+	}
+	for _, d := range c.Destinations {
+		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		err := client.Echo(ctx, dimse.Peer{AETitle: d.AETitle, Address: d.Address})
+		cancel()
+		if err != nil {
+			r.bad("destination %s (%s at %s): C-ECHO: %v", d.Name, d.AETitle, d.Address, err)
+			continue
+		}
+		r.ok("destination %s (%s at %s) answers C-ECHO", d.Name, d.AETitle, d.Address)
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"rfanode/analysis"
+	"rfanode/analysis/ct"
+	"rfanode/config"
+	"rfanode/dimse"
+	"rfanode/router"
+	"rfanode/scp"
+	"rfanode/scp/archive"
+	"rfanode/sr"
+)
+
+// node is what runs between the wire and the PACS: the receiver with its archive, and the router behind it.
+type node struct {
+	listener net.Listener
+	server   *scp.Server
+	router   *router.Router
+	log      *slog.Logger
+}
+
+// openNode opens data folder, database and port, and rebuilds the index from the archive, so that what a crash left
+// stored but not yet indexed is seen. changed is told every change of a case; it may be nil.
+func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed func(router.Case)) (*node, error) {
+	store, err := archive.Open(filepath.Join(c.Data, "archive"), archiveOptions(c, log))
+	if err != nil {
+		return nil, err
+	}
+	destinations := make([]router.Destination, len(c.Destinations))
+	for i, d := range c.Destinations {
+		destinations[i] = router.Destination{Name: d.Name, Peer: dimse.Peer{AETitle: d.AETitle, Address: d.Address}}
+	}
+	r, err := router.Open(ctx, router.Options{
+		Dir:          c.Data,
+		Client:       &dimse.Client{AETitle: c.AETitle, Log: log},
+		Destinations: destinations,
+		QuietTime:    c.Series.Quiet.Duration,
+		Rules:        router.Rules{Pre: c.Series.Pre, Post: c.Series.Post},
+		Retry:        router.Retry{GiveUp: c.Delivery.KeepTrying.Duration},
+		AnalysisTime: c.Analysis.Timeout.Duration,
+		SR:           sr.Options{SiteKey: c.Report.Site, Font: c.Report.Font, Version: analysis.Version},
+		Log:          log,
+		Changed:      changed,
+		Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+			return analysis.Run(ctx, pre, post, analysis.Options{MaxDays: c.Series.MaxDays})
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := &node{router: r, log: log}
+	n.server = &scp.Server{
+		AETitles:     []string{c.AETitle},
+		AllowAnyPeer: c.AllowAnyPeer,
+		Limits: scp.Limits{
+			Associations: c.Limits.Associations, PerPeer: max(1, c.Limits.Associations/4),
+			MaxDataSet: int64(c.Limits.ObjectMiB) << 20, Timeouts: dimse.Timeouts{Idle: c.Limits.Idle.Duration},
+		},
+		Archive: store,
+		Log:     log,
+		Stored:  func(e archive.Entry) { n.received(context.WithoutCancel(ctx), e) },
+	}
+	for _, p := range c.Peers {
+		n.server.Peers = append(n.server.Peers, scp.Peer{AETitle: p.AETitle, Hosts: p.Hosts})
+	}
+	if err := n.reindex(ctx, store); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	n.listener, err = net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("port: %w: is another rfanode running? `rfanode check` tells", err), r.Close())
+	}
+	return n, nil
+}
+
+func archiveOptions(c *config.Config, log *slog.Logger) archive.Options {
+	o := archive.Options{ReserveBytes: int64(c.Limits.DiskReserveGiB * (1 << 30)), Log: log}
+	if c.Limits.DiskReserveGiB == 0 {
+		o.ReserveBytes, o.ReservePercent = -1, -1 // 0 would stand for the defaults
+	}
+	return o
+}
+
+// reindex tells the router of every instance in the archive; what it knows already costs it a look.
+func (n *node) reindex(ctx context.Context, store *archive.Archive) error {
+	return store.Walk(ctx, func(e archive.Entry) error { return n.router.Received(ctx, received(e)) })
+}
+
+func received(e archive.Entry) router.Received {
+	return router.Received{Path: e.Path, Header: e.Header, CallingAE: e.CallingAE, At: e.Received}
+}
+
+// received indexes an instance that is stored for good. If that fails the instance is safe all the same: the next start
+// indexes it.
+func (n *node) received(ctx context.Context, e archive.Entry) {
+	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
+	defer cancel()
+	if err := n.router.Received(ctx, received(e)); err != nil {
+		n.log.Error("an instance is stored but not indexed: restart the node to index it", "sop_instance_uid", e.Header.SOPInstanceUID, "error", err)
+	}
+}
+
+// indexTimeout bounds how long an association waits for the index.
+const indexTimeout = 30 * time.Second
+
+// run serves until ctx is done: then running associations end within their limit, the workers stop, and everything is
+// closed.
+func (n *node) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.server.Serve(ctx, n.listener) })
+	group.Go(func() error { return n.router.Run(ctx) })
+	return errors.Join(group.Wait(), n.router.Close())
+}

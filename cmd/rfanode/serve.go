@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"rfanode/analysis"
+	"rfanode/config"
+)
+
+type serveCmd struct {
+	configFlag
+}
+
+func (s *serveCmd) Run(ctx context.Context) error {
+	c, source, err := s.read()
+	if err != nil {
+		return err
+	}
+	log := newLog(os.Stderr, c.Log)
+	log.Info("rfanode "+analysis.Version+": research use only", "configuration", source)
+	n, err := openNode(ctx, c, log, nil)
+	if err != nil {
+		return err
+	}
+	log.Info("listening", "ae_title", c.AETitle, "address", n.listener.Addr().String(), "data", c.Data, "who_may_send", senders(c))
+	if len(c.Destinations) == 0 {
+		log.Warn("no destination configured: results are kept in the data folder; add a [[destination]] to send them to the PACS")
+	}
+	for _, d := range c.Destinations {
+		log.Info("results go to", "destination", d.Name, "ae_title", d.AETitle, "address", d.Address)
+	}
+	return n.run(ctx)
+}
+
+func senders(c *config.Config) string {
+	if c.AllowAnyPeer {
+		return "any peer"
+	}
+	return "configured peers only"
+}
