@@ -1,0 +1,22 @@
+// Package router decides what happens to what was received. It keeps an index of series and instances in one SQLite
+// file, sees when a series is whole, finds the scan before and the scan after one ablation, has the pair analysed once,
+// keeps the results as files and delivers them through an outbox that records an outcome for every object and
+// destination. Everything it knows is in that file: a change of state and the jobs it causes (River) are one
+// transaction, so that a kill at any moment loses nothing and does nothing twice.
+//
+// The way of a series:
+//
+//	receiving ─ quiet ─▶ regular stack? ─ yes ─▶ waiting for its pair ─▶ part of a case
+//	    ▲                      └ no ─▶ not analysable (with the reason)
+//	    └───────── a late slice re-opens it, whatever became of it ─────────┘
+//
+// and of a case:
+//
+//	queued ─▶ analysing ─▶ delivering ─▶ delivered | partly delivered | not delivered
+//	   │          ├─▶ held (a person releases or drops it) ─▶ queued
+//	   │          ├─▶ done, kept locally (no destination configured)
+//	   └──────────┴─▶ failed (attempts used up)
+//
+// Delivery follows PS3.4 Annex B (C-STORE) and PS3.7 Annex C (what a status means for a retry). The package must not
+// know how an image is analysed or how an object is encoded: package analysis and package sr do.
+package router
