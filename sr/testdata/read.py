@@ -38,7 +38,8 @@ def segmentation(path):
     seg = hd.seg.segread(path)
     volume = seg.get_volume(combine_segments=False)
     array = volume.array
-    out = {"frame_of_reference": seg.FrameOfReferenceUID, "segments": [], "spacing": [float(x) for x in volume.spacing]}
+    out = {"frame_of_reference": seg.FrameOfReferenceUID, "segments": [], "spacing": [float(x) for x in volume.spacing],
+           "voxel_ml": float(np.prod(volume.spacing)) / 1000}
     for n in seg.segment_numbers:
         d = seg.get_segment_description(n)
         planes = []
@@ -50,6 +51,7 @@ def segmentation(path):
         out["segments"].append({
             "label": d.segment_label, "type": code(d.segmented_property_type), "category": code(d.segmented_property_category),
             "tracking_id": d.tracking_id, "tracking_uid": d.tracking_uid, "planes": planes,
+            "voxels": int(array[..., n - 1].sum()),
             "lab": [int(x) for x in d.RecommendedDisplayCIELabValue],
         })
     return out
