@@ -86,12 +86,11 @@ var (
 
 // Units (UCUM).
 var (
-	unitMM         = Code{"mm", "UCUM", "millimeter"}
-	unitMMPerPixel = Code{"mm/{pixel}", "UCUM", "millimeters per pixel"}
-	unitPixels     = Code{"{pixels}", "UCUM", "Pixels"}
-	unitCM3        = Code{"cm3", "UCUM", "cubic centimeter"}
-	unitPercent    = Code{"%", "UCUM", "Percent"}
-	unitOne        = Code{"1", "UCUM", "no units"}
+	unitMM      = Code{"mm", "UCUM", "millimeter"}
+	unitPixels  = Code{"{pixels}", "UCUM", "Pixels"}
+	unitCM3     = Code{"cm3", "UCUM", "cubic centimeter"}
+	unitPercent = Code{"%", "UCUM", "Percent"}
+	unitOne     = Code{"1", "UCUM", "no units"}
 )
 
 // algorithmFamilies is CID 7162 "Surface Processing Algorithm Families" by meaning, as analysis.Algorithm.Family gives it.

@@ -40,9 +40,10 @@ func blend(img *image.RGBA, x, y int, c rgb, alpha float64) {
 // drawCT fills the panel at the given corner with the plane of the CT.
 func drawCT(img *image.RGBA, at image.Point, p plane, v *volume.Volume) {
 	const outside = -1e9
+	values := p.render(0, outside, func(o int) float64 { return float64(v.Data[o]) })
 	for y := range p.size[1] {
 		for x := range p.size[0] {
-			hu := p.sample(float64(x), float64(y), outside, func(o int) float64 { return float64(v.Data[o]) })
+			hu := values[y*p.size[0]+x]
 			c := background
 			if hu > outside/2 {
 				g := uint8(math.Round(255 * min(max((hu-windowCentre)/windowWidth+0.5, 0), 1)))
@@ -59,12 +60,7 @@ const outlineWidth = 2.2
 // drawMask draws the outline of a mask, where its linear interpolation is one half, and fills it with the given opacity.
 func drawMask(img *image.RGBA, at image.Point, p plane, m *volume.Mask, c rgb, fillAlpha, lineAlpha float64) {
 	w, h := p.size[0], p.size[1]
-	level := make([]float64, (w+2)*(h+2)) // one pixel beyond the panel on each side, for the gradient
-	for y := range h + 2 {
-		for x := range w + 2 {
-			level[y*(w+2)+x] = p.sample(float64(x-1), float64(y-1), 0, func(o int) float64 { return float64(m.Data[o]) })
-		}
-	}
+	level := p.render(1, 0, func(o int) float64 { return float64(m.Data[o]) }) // with a rim, for the gradient
 	for y := range h {
 		for x := range w {
 			i := (y+1)*(w+2) + x + 1

@@ -1,8 +1,10 @@
 package sr
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"sync"
 	"testing"
 	"time"
 
@@ -223,4 +225,30 @@ func buildObjects(t *testing.T, c testCase, opts Options) map[string]Object {
 
 func structure(m *volume.Mask) *analysis.Structure {
 	return &analysis.Structure{VolumeML: m.VolumeML(), NativeML: m.VolumeML(), Mask: m}
+}
+
+// built are the objects of each variant, made once for all tests that only read them.
+var built = func() map[string]func() (testCase, []Object) {
+	m := map[string]func() (testCase, []Object){}
+	for _, v := range variants() {
+		m[v.name] = sync.OnceValues(func() (testCase, []Object) {
+			c := v.build()
+			objects, err := Build(context.Background(), c.pre, c.post, c.findings, testOptions())
+			if err != nil {
+				panic(err)
+			}
+			return c, objects
+		})
+	}
+	return m
+}()
+
+// standard returns a variant's case and its objects by role. They are shared: do not change them.
+func (v variant) standard() (testCase, map[string]Object) {
+	c, objects := built[v.name]()
+	out := map[string]Object{}
+	for _, o := range objects {
+		out[o.Role] = o
+	}
+	return c, out
 }

@@ -68,25 +68,56 @@ func (p plane) pixel(idx volume.Vec) (x, y float64) {
 	return float64(p.size[0])/2 + (idx[p.right]-p.centre[p.right])/p.scale[0], float64(p.size[1])/2 + (idx[p.down]-p.centre[p.down])/p.scale[1]
 }
 
-// sample reads a grid by bilinear interpolation within the plane; outside it returns the given value. at returns the
-// value of a voxel by its offset.
-func (p plane) sample(x, y float64, outside float64, at func(int) float64) float64 {
-	a, b := p.index(x+0.5, y+0.5)
+// render reads a grid by bilinear interpolation within the plane, at every pixel of the panel and at `margin` pixels
+// beyond it on each side; outside the grid it is the given value. at returns the value of a voxel by its offset.
+func (p plane) render(margin int, outside float64, at func(int) float64) []float64 {
 	na, nb := p.g.Size[p.right], p.g.Size[p.down]
-	if a < -0.5 || b < -0.5 || a > float64(na)-0.5 || b > float64(nb)-0.5 {
-		return outside
+	var i [3]int
+	i[p.through] = min(max(int(p.centre[p.through]), 0), p.g.Size[p.through]-1)
+	slice := make([]float64, na*nb)
+	for ib := range nb {
+		for ia := range na {
+			i[p.right], i[p.down] = ia, ib
+			slice[ib*na+ia] = at(p.g.Offset(i[0], i[1], i[2]))
+		}
 	}
-	a, b = min(max(a, 0), float64(na-1)), min(max(b, 0), float64(nb-1))
-	a0, b0 := int(a), int(b)
-	a1, b1 := min(a0+1, na-1), min(b0+1, nb-1)
-	fa, fb := a-float64(a0), b-float64(b0)
-	get := func(ia, ib int) float64 {
-		var i [3]int
-		i[p.right], i[p.down] = ia, ib
-		i[p.through] = min(max(int(p.centre[p.through]), 0), p.g.Size[p.through]-1)
-		return at(p.g.Offset(i[0], i[1], i[2]))
+	columns, rows := make([]sampling, p.size[0]+2*margin), make([]sampling, p.size[1]+2*margin)
+	for x := range columns {
+		a, _ := p.index(float64(x-margin)+0.5, 0)
+		columns[x] = newSampling(a, na)
 	}
-	return (get(a0, b0)*(1-fa)+get(a1, b0)*fa)*(1-fb) + (get(a0, b1)*(1-fa)+get(a1, b1)*fa)*fb
+	for y := range rows {
+		_, b := p.index(0, float64(y-margin)+0.5)
+		rows[y] = newSampling(b, nb)
+	}
+	out := make([]float64, 0, len(columns)*len(rows))
+	for _, r := range rows {
+		upper, lower := slice[r.lo*na:(r.lo+1)*na], slice[r.hi*na:(r.hi+1)*na]
+		for _, c := range columns {
+			v := outside
+			if r.inside && c.inside {
+				v = (upper[c.lo]*(1-c.f)+upper[c.hi]*c.f)*(1-r.f) + (lower[c.lo]*(1-c.f)+lower[c.hi]*c.f)*r.f
+			}
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// sampling is where a continuous index lies between two voxels of an axis.
+type sampling struct {
+	lo, hi int
+	f      float64 // share of hi
+	inside bool
+}
+
+func newSampling(x float64, n int) sampling {
+	if !(x >= -0.5 && x <= float64(n)-0.5) {
+		return sampling{}
+	}
+	x = min(max(x, 0), float64(n-1))
+	lo := int(x)
+	return sampling{lo, min(lo+1, n-1), x - float64(lo), true}
 }
 
 // patientAxes finds, for L, P and S, the grid axis that runs most nearly along it, each axis once.

@@ -376,7 +376,10 @@ func (p *picture) numbers(r image.Rectangle) {
 		fill(p.img, image.Rect(x, y-9, x+22, y-5), c)
 		small.draw(p.img, x+30, y, e.name, white)
 		v := "-"
-		if e.s != nil {
+		switch {
+		case e.kind == kindUncovered && p.f.Coverage != nil: // the figure that the sentence gives
+			v = volumeText(p.f.Coverage.UncoveredML) + " cm3"
+		case e.s != nil:
 			v = volumeText(e.s.VolumeML) + " cm3"
 		}
 		small.draw(p.img, r.Max.X-14-small.width(v), y, v, white)

@@ -53,8 +53,8 @@ func (c *caseData) tid1601(s *ct.Series) *item {
 		uidRef(relAcqContext, codeFrameOfReference, s.FrameOfReferenceUID),
 		number(codeRows, float64(g.Size[1]), unitPixels),
 		number(codeColumns, float64(g.Size[0]), unitPixels),
-		number(codeHorizontalSpacing, g.Spacing[0], unitMMPerPixel),
-		number(codeVerticalSpacing, g.Spacing[1], unitMMPerPixel),
+		number(codeHorizontalSpacing, g.Spacing[0], unitMM),
+		number(codeVerticalSpacing, g.Spacing[1], unitMM),
 		number(codeSpacingBetweenSlices, g.Spacing[2], unitMM),
 		number(codeSliceThickness, thickness, unitMM))
 }

@@ -24,7 +24,8 @@ func writeObjects(t *testing.T, dir string) map[string]map[string]string {
 	out := map[string]map[string]string{}
 	for _, v := range variants() {
 		out[v.name] = map[string]string{}
-		for role, o := range buildObjects(t, v.build(), testOptions()) {
+		_, objects := v.standard()
+		for role, o := range objects {
 			path := filepath.Join(dir, strings.ReplaceAll(v.name, " ", "-")+"-"+role+".dcm")
 			if err := os.WriteFile(path, o.Data, 0o600); err != nil {
 				t.Fatal(err)
@@ -121,7 +122,7 @@ func TestHighdicomReadsTheSame(t *testing.T) {
 	results := readWithHighdicom(t, paths)
 	for _, v := range variants() {
 		t.Run(v.name, func(t *testing.T) {
-			c := v.build()
+			c, _ := v.standard()
 			compareReport(t, c, v, results[paths[v.name]["sr"]])
 			var post, pre []*volume.Mask
 			for _, f := range c.findings {
