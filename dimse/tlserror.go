@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 )
 
 // isCertificateError says whether one side refused the other's certificate or found no common TLS parameters: what only
@@ -14,8 +15,8 @@ func isCertificateError(err error) bool {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
-	var alert tls.AlertError
 	var header tls.RecordHeaderError
+	var alert *net.OpError // crypto/tls wraps the alerts that it receives so
 	return errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) ||
-		errors.As(err, &alert) || errors.As(err, &header)
+		errors.As(err, &header) || errors.As(err, &alert) && alert.Op == "remote error"
 }
