@@ -23,6 +23,9 @@ const (
 	holdAnalysis = "analysis" // the analysis holds its findings
 )
 
+// errEnded stops the analysis of a case that was dropped or replaced.
+var errEnded = errors.New("the case was ended")
+
 // input is what the analysis of a case stands on.
 type input struct {
 	id                  string
@@ -41,6 +44,10 @@ type result struct {
 // analyse is one attempt at one case. Whatever it decides is one transaction with the completion of the job, so that a
 // kill before it repeats the attempt and a kill after it repeats nothing.
 func (r *Router) analyse(ctx context.Context, job *river.Job[analyseArgs]) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r.running.Store(job.Args.Case, stop) // before the claim, so that no end of the case is missed
+	defer r.running.Delete(job.Args.Case)
 	in, ok, err := r.claim(ctx, job)
 	if err != nil || !ok {
 		return err
@@ -221,11 +228,11 @@ func predecessorReport(ctx context.Context, tx *sql.Tx, id string) (*sr.Referenc
 // failed is repeated, the last one marks the case failed.
 func (r *Router) analysisFailed(ctx context.Context, job *river.Job[analyseArgs], err error) error {
 	id := job.Args.Case
-	switch cause := context.Cause(ctx); {
+	switch {
 	case r.stopping.Err() != nil:
 		return river.JobSnooze(0) // available at the next start, without counting as an attempt
-	case errors.Is(cause, river.ErrJobCancelledRemotely):
-		return cause
+	case errors.Is(context.Cause(ctx), errEnded):
+		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = fmt.Errorf("it took longer than %s", r.opts.AnalysisTime)
 	}

@@ -19,8 +19,9 @@ const (
 	lungFieldMM  = 220 // across; smaller fields are targeted reconstructions of one lesion
 )
 
-// finestUsefulMM: below this, thinner slices add noise, memory and time, but no accuracy at a 1 mm analysis grid.
-const finestUsefulMM = 1.0
+// bestStepMM: thicker slices blur the margin; thinner ones add noise, memory and time, but nothing that an analysis on a
+// grid of 1 mm could use.
+const bestStepMM = 1.0
 
 // choose picks one series of each scan. The order of preference, each only where those before it leave a tie:
 //
@@ -29,8 +30,8 @@ const finestUsefulMM = 1.0
 //  3. columns that are a multiple of 8: viewers and archives draw other segmentations wrongly or not at all;
 //  4. slice spacings of the two alike, within a factor of 1.5;
 //  5. the same reconstruction kernel in both;
-//  6. thinner slices, down to 1 mm;
-//  7. more slices;
+//  6. slice spacings near 1 mm;
+//  7. the longer stack;
 //  8. the series UIDs, so that the choice never depends on the order of arrival.
 func choose(pre, post []candidate) (candidate, candidate) {
 	type choice struct{ pre, post candidate }
@@ -60,14 +61,15 @@ func badness(a, b candidate) []float64 {
 		each(func(f facts) bool { return f.Columns%8 != 0 }),
 		count(ratio > math.Log2(1.5)),
 		count(kernels),
-		thickness(a.facts) + thickness(b.facts),
-		-float64(a.facts.Slices + b.facts.Slices),
+		offStep(a.facts) + offStep(b.facts),
+		-math.Round(a.facts.ExtentMM + b.facts.ExtentMM),
 	}
 }
 
-// thickness in steps of a quarter of a millimetre, so that rounding of positions decides nothing.
-func thickness(f facts) float64 {
-	return math.Round(math.Max(f.StepMM, finestUsefulMM)*4) / 4
+// offStep is how far the slice spacing is from the best, in quarters of a millimetre, so that rounding of positions
+// decides nothing.
+func offStep(f facts) float64 {
+	return math.Round(math.Abs(f.StepMM-bestStepMM)*4) / 4
 }
 
 func count(b bool) float64 {

@@ -73,7 +73,7 @@ type analyseWorker struct {
 func (w *analyseWorker) Timeout(*river.Job[analyseArgs]) time.Duration { return w.r.opts.AnalysisTime }
 
 func (w *analyseWorker) NextRetry(job *river.Job[analyseArgs]) time.Time {
-	return time.Now().Add(time.Duration(job.Attempt) * 2 * time.Second)
+	return time.Now().Add(w.r.opts.Retry.wait(job.Attempt))
 }
 
 func (w *analyseWorker) Work(ctx context.Context, job *river.Job[analyseArgs]) error {

@@ -36,7 +36,7 @@ type Destination struct {
 
 // Retry says how a delivery is repeated after a transient failure: First, doubled each time up to Max, each wait
 // shortened or lengthened by up to a fifth at random, until GiveUp after the result was made; then the object is parked,
-// never dropped. A destination whose answer asks for a change of configuration is probed with C-ECHO every ProbeEvery.
+// never dropped. The same pauses lie between the attempts of an analysis. A destination whose answer asks for a change of configuration is probed with C-ECHO every ProbeEvery.
 type Retry struct {
 	First, Max, GiveUp, ProbeEvery time.Duration // 0: 5 s, 15 min, 7 days, 15 min
 }

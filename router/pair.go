@@ -173,7 +173,7 @@ func preOf(scans []scan, i int, cases []past) (int, string) {
 	if post.at.IsZero() {
 		return preWithoutTime(scans, i)
 	}
-	unlabelledPre, sameTime := -1, false
+	unlabelledPre, undecided, sameTime := -1, false, false
 	for j := i - 1; j >= 0; j-- {
 		s := scans[j]
 		switch {
@@ -182,18 +182,19 @@ func preOf(scans []scan, i int, cases []past) (int, string) {
 			sameTime = true
 		case s.label == labelledPre:
 			return j, ""
-		case unlabelledPre >= 0:
+		case unlabelledPre >= 0 || undecided:
 		default:
-			c := caseOf(cases, s)
-			if c != nil && c.inProgress() {
-				return -1, "an earlier pair of this patient is being analysed; its outcome decides which scan is the one before the ablation"
-			}
-			if c == nil || !c.established() {
+			switch c := caseOf(cases, s); {
+			case c != nil && c.inProgress():
+				undecided = true
+			case c == nil || !c.established():
 				unlabelledPre = j
 			}
 		}
 	}
 	switch {
+	case undecided:
+		return -1, "an earlier pair of this patient is being analysed; its outcome decides which scan is the one before the ablation"
 	case unlabelledPre >= 0:
 		return unlabelledPre, ""
 	case sameTime:

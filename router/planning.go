@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/riverqueue/river"
 )
 
 // pairDue plans the patients whose series have changed, except those with a series still arriving: a better
@@ -169,20 +167,12 @@ func (r *Router) move(ctx context.Context, tx *sql.Tx, id string, to State, reas
 	return true, r.record(ctx, tx, id, to, reason)
 }
 
-// end moves a case to a state in which nothing more is done for it, and stops its analysis.
+// end moves a case to a state in which nothing more is done for it. Its analysis, if one runs, is stopped by watch, which
+// learns of it by the record, whichever process wrote that.
 func (r *Router) end(ctx context.Context, tx *sql.Tx, id string, to State, reason string, from ...State) (bool, error) {
 	ok, err := r.move(ctx, tx, id, to, reason, from...)
 	if err != nil || !ok {
 		return ok, err
-	}
-	var job int64
-	if err := tx.QueryRowContext(ctx, `SELECT job FROM cases WHERE id = ?`, id).Scan(&job); err != nil {
-		return false, err
-	}
-	if job != 0 {
-		if _, err := r.jobs.JobCancelTx(ctx, tx, job); err != nil && !errors.Is(err, river.ErrNotFound) {
-			return false, fmt.Errorf("stop the analysis of case %s: %w", id, err)
-		}
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE outbox SET state = ?, comment = ?, updated_at = ? WHERE case_id = ? AND state = ?`,
 		Parked, "the case was ended before it was sent", micros(time.Now()), id, Pending)

@@ -27,6 +27,7 @@ type Router struct {
 
 	receiving sync.Mutex      // Received: one writer at a time waits less than several that poll the database's lock
 	building  sync.Mutex      // numbers of results in a study are given one after another
+	running   sync.Map        // case ID → context.CancelCauseFunc of its analysis
 	stopping  context.Context // of Run, for workers to tell a shutdown from a time-out
 }
 
@@ -179,6 +180,9 @@ func (r *Router) watch(ctx context.Context, last *int64) error {
 		*last = e.seq
 		if e.state == stateUsed || e.state == stateSpare || e.state == stateStored {
 			continue // of a series: nothing to tell
+		}
+		if stop, ok := r.running.Load(e.id); ok && (e.state == Dropped || e.state == Superseded) {
+			stop.(context.CancelCauseFunc)(errEnded)
 		}
 		r.log.Info(string(e.state), "case", e.id, "reason", e.reason)
 		if r.opts.Changed == nil {

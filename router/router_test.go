@@ -17,6 +17,7 @@ import (
 
 // The main job: a pair that arrives comes back as objects, once, and what happened can be followed.
 func TestPairComesBack(t *testing.T) {
+	t.Parallel()
 	p := startPACS(t, &pacs{})
 	n := start(t, Options{Destinations: []Destination{p.destination}})
 	pre, post := pairOf("PID-7")
@@ -79,6 +80,7 @@ func (n *node) returnResults(t *testing.T, c Case) {
 
 // Without a destination results are kept, and leave when one is configured.
 func TestKeptUntilADestinationIsConfigured(t *testing.T) {
+	t.Parallel()
 	n := start(t, Options{})
 	pre, post := pairOf("PID-8")
 	n.receive(t, pre, post)
@@ -100,6 +102,7 @@ func TestKeptUntilADestinationIsConfigured(t *testing.T) {
 
 // Series that cannot be used say why; none of them makes a case.
 func TestUnusableSeries(t *testing.T) {
+	t.Parallel()
 	n := start(t, Options{Analyse: func(context.Context, *ct.Series, *ct.Series) ([]analysis.Findings, error) {
 		t.Error("analysed")
 		return nil, nil
@@ -131,7 +134,7 @@ func TestUnusableSeries(t *testing.T) {
 	n.wait(t, "settled", func(Case) bool {
 		all, err := n.Cases(t.Context())
 		return err == nil && len(all) == len(want) && !slices.ContainsFunc(all, func(c Case) bool {
-			return c.State == Receiving || c.State == Waiting && c.Reason == ""
+			return c.State == Receiving || c.Reason == lookingForPair
 		})
 	})
 	all, err := n.Cases(t.Context())
@@ -152,6 +155,7 @@ func TestUnusableSeries(t *testing.T) {
 // A hole that is filled later makes the series usable; a slice that comes after the result makes a new case that names
 // the old one, and the old report is named as the predecessor.
 func TestLateSlices(t *testing.T) {
+	t.Parallel()
 	p := startPACS(t, &pacs{})
 	n := start(t, Options{Destinations: []Destination{p.destination}})
 	pre, post := pairOf("PID-9")
@@ -186,6 +190,7 @@ func TestLateSlices(t *testing.T) {
 
 // A held case is visible with its reason, can be released by another process, and goes out marked as released.
 func TestHeldAndReleased(t *testing.T) {
+	t.Parallel()
 	p := startPACS(t, &pacs{})
 	n := start(t, Options{Destinations: []Destination{p.destination}, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
 		f, err := finalFindings(ctx, pre, post)
@@ -231,6 +236,7 @@ func TestHeldAndReleased(t *testing.T) {
 
 // A held case without anything to report is held again after a release.
 func TestReleaseOfNothing(t *testing.T) {
+	t.Parallel()
 	var runs atomic.Int32
 	n := start(t, Options{Analyse: func(context.Context, *ct.Series, *ct.Series) ([]analysis.Findings, error) {
 		runs.Add(1)
@@ -256,6 +262,7 @@ func TestReleaseOfNothing(t *testing.T) {
 
 // Same Patient ID, other birth date: nothing is analysed before a person says so.
 func TestIdentityInDoubt(t *testing.T) {
+	t.Parallel()
 	n := start(t, Options{})
 	pre, post := pairOf("PID-12")
 	pre.birth, post.birth = "19500101", "19510101"
@@ -272,9 +279,11 @@ func TestIdentityInDoubt(t *testing.T) {
 
 // Dropping a case that is being analysed stops the analysis, and nothing of it goes out.
 func TestDropDuringAnalysis(t *testing.T) {
+	t.Parallel()
 	p := startPACS(t, &pacs{})
-	stopped := make(chan struct{})
+	began, stopped := make(chan struct{}), make(chan struct{})
 	n := start(t, Options{Destinations: []Destination{p.destination}, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+		close(began)
 		<-ctx.Done()
 		close(stopped)
 		return nil, ctx.Err()
@@ -282,6 +291,7 @@ func TestDropDuringAnalysis(t *testing.T) {
 	pre, post := pairOf("PID-13")
 	n.receive(t, pre, post)
 	c := n.waitState(t, Analysing)
+	<-began
 	other, err := Open(t.Context(), Options{Dir: n.dir})
 	if err != nil {
 		t.Fatal(err)
@@ -303,6 +313,7 @@ func TestDropDuringAnalysis(t *testing.T) {
 
 // An analysis that fails is repeated, and in the end the case says so instead of vanishing; so does one that panics.
 func TestFailedAnalysis(t *testing.T) {
+	t.Parallel()
 	var runs atomic.Int32
 	n := start(t, Options{AnalysisTime: 500 * time.Millisecond, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
 		switch runs.Add(1) {
@@ -332,6 +343,7 @@ func TestFailedAnalysis(t *testing.T) {
 
 // An orderly stop during an analysis costs no attempt, and the next start takes it up.
 func TestStopDuringAnalysis(t *testing.T) {
+	t.Parallel()
 	n := start(t, Options{Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()

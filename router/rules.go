@@ -40,15 +40,16 @@ const (
 // defaultRules is the wording used when the configuration names none. Chinese is written without spaces, so its terms
 // are not bounded by them: 术前/术后 before/after the operation, 消融 ablation, 射频 radiofrequency, 微波 microwave.
 func defaultRules() Rules {
-	about := func(when string) []string {
+	about := func(when, otherwise string) []string {
 		return []string{
-			wordStart + `(?:` + when + `)` + fillerGap + `(?:` + treatment + `)` + wordEnd,
+			// The other word may stand between, as in "pre and post RFA", which then speaks of both.
+			wordStart + `(?:` + when + `)(?:` + gap + `(?:(?:and|und|et|y|&|\+)` + gap + `)?(?:` + otherwise + `))?` + fillerGap + `(?:` + treatment + `)` + wordEnd,
 			wordStart + `(?:` + treatment + `)[\s_\-./:]+(?:` + immediate + `[\s_\-]+)?(?:` + when + `)` + wordEnd,
 		}
 	}
 	return Rules{
-		Pre:  append(about(wordPre), `(?:消融|射频|射頻|微波|手?[术術])(?:治疗|治療|消融|[术術])?(?:之)?前`, `[术術]前`),
-		Post: append(about(wordPost), `(?:消融|射频|射頻|微波|手?[术術])(?:治疗|治療|消融|[术術])?(?:之)?[后後]`, `[术術][后後]`),
+		Pre:  append(about(wordPre, wordPost), `(?:消融|射频|射頻|微波|手?[术術])(?:治疗|治療|消融|[术術])?(?:之)?前`, `[术術]前`),
+		Post: append(about(wordPost, wordPre), `(?:消融|射频|射頻|微波|手?[术術])(?:治疗|治療|消融|[术術])?(?:之)?[后後]`, `[术術][后後]`),
 	}
 }
 

@@ -107,8 +107,11 @@ func (r *Router) judgeSeries(ctx context.Context, s quietSeries) (verdict, error
 	if err != nil {
 		return verdict{}, err
 	}
-	return verdict{state: Waiting, facts: string(text), set: setDigest(s.uid, uids)}, nil
+	return verdict{state: Waiting, reason: lookingForPair, facts: string(text), set: setDigest(s.uid, uids)}, nil
 }
+
+// lookingForPair is the reason of a usable series until pairing has looked at its patient.
+const lookingForPair = "looking for its pair"
 
 // ownModelName is the Manufacturer's Model Name of everything package sr makes.
 const ownModelName = "rfanode"
