@@ -97,7 +97,8 @@ func ErrorKind(err error) Kind {
 const maxContexts = 128 // odd ids of one byte
 
 // Store sends objects to peer (C-STORE, PS3.7 section 9.1.1) and calls done with what became of each, in order. The
-// contexts are planned from the objects: each SOP class in the transfer syntax that its objects have. One association
+// contexts are planned from the objects: each SOP class in the transfer syntax that its objects have, and Explicit VR
+// Little Endian also as Implicit, into which it is converted on the way if the peer takes nothing else. One association
 // is enough unless the objects need more than 128 contexts. The error is only for what hit an association as a whole:
 // objects for which done was not called then were not sent, or nobody knows, and are to be sent again under the same
 // UID.
@@ -121,17 +122,29 @@ func planContexts(objects []Object) (contexts []ProposedContext, n int) {
 	type pair struct{ class, syntax string }
 	seen := make(map[pair]bool)
 	for i, o := range objects {
-		p := pair{o.SOPClassUID, o.TransferSyntaxUID}
-		if seen[p] {
-			continue
+		var fresh []pair
+		for _, ts := range o.sendableAs() {
+			if p := (pair{o.SOPClassUID, ts}); !seen[p] {
+				fresh = append(fresh, p)
+			}
 		}
-		if len(contexts) == maxContexts {
+		if len(contexts)+len(fresh) > maxContexts {
 			return contexts, i
 		}
-		seen[p] = true
-		contexts = append(contexts, ProposedContext{byte(2*len(contexts) + 1), p.class, []string{p.syntax}})
+		for _, p := range fresh {
+			seen[p] = true
+			contexts = append(contexts, ProposedContext{byte(2*len(contexts) + 1), p.class, []string{p.syntax}})
+		}
 	}
 	return contexts, len(objects)
+}
+
+// sendableAs lists the transfer syntaxes that the object can be sent in, the best first.
+func (o Object) sendableAs() []string {
+	if o.TransferSyntaxUID == ExplicitVRLittleEndian {
+		return []string{ExplicitVRLittleEndian, ImplicitVRLittleEndian}
+	}
+	return []string{o.TransferSyntaxUID}
 }
 
 // storeSome sends the objects that contexts serve, on one association, and returns how many are dealt with: fewer than
@@ -173,9 +186,13 @@ func (as *Association) store(o Object, id uint16) (Outcome, error) {
 		return Outcome{Err: fmt.Errorf("open %s: %w", o.SOPInstanceUID, err)}, nil
 	}
 	defer data.Close()
+	var encoded io.Reader = data
+	if context.TransferSyntax != o.TransferSyntaxUID {
+		encoded = newImplicitReader(data)
+	}
 	rq := Command{Field: CStoreRQ, MessageID: id, AffectedSOPClassUID: o.SOPClassUID,
 		AffectedSOPInstanceUID: o.SOPInstanceUID, Priority: defaultPriority}
-	if err := as.Send(context.ID, rq, data); err != nil {
+	if err := as.Send(context.ID, rq, encoded); err != nil {
 		return Outcome{}, err
 	}
 	rsp, err := as.answer(CStoreRQ, id)
@@ -188,9 +205,11 @@ func (as *Association) store(o Object, id uint16) (Outcome, error) {
 
 // contextFor finds the accepted context for an object.
 func (as *Association) contextFor(o Object) (PresentationContext, bool) {
-	for _, c := range as.Contexts {
-		if c.AbstractSyntax == o.SOPClassUID && c.TransferSyntax == o.TransferSyntaxUID {
-			return c, true
+	for _, ts := range o.sendableAs() {
+		for _, c := range as.Contexts {
+			if c.AbstractSyntax == o.SOPClassUID && c.TransferSyntax == ts {
+				return c, true
+			}
 		}
 	}
 	return PresentationContext{}, false

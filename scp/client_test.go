@@ -195,6 +195,28 @@ func TestStoreToDCMTK(t *testing.T) {
 	}
 }
 
+// A PACS may take nothing but the default transfer syntax.
+func TestStoreToImplicitOnly(t *testing.T) {
+	peer, dir := startStoreSCP(t, "+xi", "-uf")
+	paths := writeSeries(t, t.TempDir(), 1, dimse.ExplicitVRLittleEndian)
+	err := (&dimse.Client{}).Store(t.Context(), peer, objectsOf(t, paths), func(i int, o dimse.Outcome) {
+		if !o.Stored {
+			t.Errorf("object %d: %v", i, o)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(files) != 1 {
+		t.Fatalf("storescp has %d files", len(files))
+	}
+	if meta, got := dataSet(t, files[0]); meta.TransferSyntaxUID != dimse.ImplicitVRLittleEndian ||
+		!bytes.Equal(got, newInstance(0).encode(false)) {
+		t.Errorf("%s, not the same data set", meta.TransferSyntaxUID)
+	}
+}
+
 // Receivers that misbehave: an error of the right kind, in bounded time, and no success that was none.
 func TestStoreToBadDCMTK(t *testing.T) {
 	paths := writeSeries(t, t.TempDir(), 2, dimse.ExplicitVRLittleEndian)
