@@ -31,7 +31,7 @@ func TestBuildTwiceIsByteIdentical(t *testing.T) {
 }
 
 func TestOrderStudiesAndSeries(t *testing.T) {
-	v := variants()[7]
+	v := variantNamed("two lesions")
 	c := v.build()
 	objects, err := Build(t.Context(), c.pre, c.post, c.findings, testOptions())
 	if err != nil {
@@ -109,7 +109,7 @@ func TestPredecessorAndSeriesNumbers(t *testing.T) {
 	if r.SeriesNumber != "9010" || mustSegmentation(t, objects["seg-post"].Data).SeriesNumber != "9011" {
 		t.Error("series numbers do not follow the base")
 	}
-	one := buildObjects(t, variants()[9].build(), testOptions())
+	one := buildObjects(t, variantNamed("one study").build(), testOptions())
 	if a, b := mustSegmentation(t, one["seg-post"].Data), mustSegmentation(t, one["seg-pre"].Data); a.SeriesNumber == b.SeriesNumber || a.StudyInstanceUID != b.StudyInstanceUID {
 		t.Errorf("one study: series numbers %s and %s", a.SeriesNumber, b.SeriesNumber)
 	}
@@ -163,7 +163,7 @@ func TestBuildRefuses(t *testing.T) {
 
 // A held lesion beside a final one is left out; the other keeps its number.
 func TestHeldLesionIsLeftOut(t *testing.T) {
-	c := variants()[7].build()
+	c := variantNamed("two lesions").build()
 	c.findings[0].Status = analysis.Held
 	objects := buildObjects(t, c, testOptions())
 	s := mustSegmentation(t, objects["seg-post"].Data)

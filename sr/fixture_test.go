@@ -27,6 +27,8 @@ type variant struct {
 	complete    bool
 	sameStudy   bool
 	noPrognosis bool
+	lossy       bool
+	bare        bool // header with nothing but what a CT must have
 }
 
 var baseVariant = variant{name: "axial", size: [3]int{64, 64, 24}, spacing: [3]float64{2, 2, 4}, patient: "Doe^Jane", laterality: "R", lesions: 1}
@@ -48,6 +50,8 @@ func variants() []variant {
 		with("complete", func(v *variant) { v.complete = true }),
 		with("two lesions", func(v *variant) { v.lesions = 2 }),
 		with("no side", func(v *variant) { v.laterality = "" }),
+		with("lossy", func(v *variant) { v.lossy = true }),
+		with("bare header", func(v *variant) { v.bare, v.patient = true, "" }),
 		with("one study", func(v *variant) { v.sameStudy, v.noPrognosis = true, true }),
 	}
 }
@@ -105,6 +109,16 @@ type testCase struct {
 	findings  []analysis.Findings
 }
 
+// variantNamed finds one of the variants.
+func variantNamed(name string) variant {
+	for _, v := range variants() {
+		if v.name == name {
+			return v
+		}
+	}
+	panic("no variant " + name)
+}
+
 func (v variant) build() testCase {
 	g := v.geometry()
 	pre := v.series(g, "pre", time.Date(2026, 1, 5, 9, 30, 0, 0, time.UTC))
@@ -130,7 +144,10 @@ func (v variant) series(g volume.Geometry, name string, at time.Time) *ct.Series
 	s.StudyDate, s.StudyTime, s.StudyID = at.Format("20060102"), at.Format("150405"), "1"
 	s.StudyDescription, s.AccessionNumber = "Chest CT "+name, "A-"+name
 	s.Manufacturer, s.ModelName, s.SliceThickness = "ACME", "Scanner 1", g.Spacing[2]
-	s.Acquired = at
+	s.Acquired, s.LossyCompression = at, v.lossy
+	if v.bare {
+		s.Header = ct.Header{Patient: ct.Patient{ID: "P-0042"}, StudyInstanceUID: s.StudyInstanceUID, SeriesInstanceUID: s.SeriesInstanceUID, FrameOfReferenceUID: s.FrameOfReferenceUID}
+	}
 	for k := range g.Size[2] {
 		s.Instances = append(s.Instances, ct.Instance{SOPClassUID: "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID: ct.UID("test slice", v.name, name, fmt.Sprint(k)), InstanceNumber: fmt.Sprint(g.Size[2] - k)})
 	}

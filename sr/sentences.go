@@ -180,7 +180,10 @@ func percentText(ratio float64) string {
 
 // volumeText prints cm3; what is not empty never prints as zero.
 func volumeText(ml float64) string {
-	if ml > 0 && ml < 0.01 {
+	switch {
+	case ml <= 0:
+		return "0"
+	case ml < 0.01:
 		return "< 0.01"
 	}
 	if ml < 10 {

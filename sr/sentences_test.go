@@ -13,7 +13,7 @@ func TestNumbersAreCutOff(t *testing.T) {
 		{percentText(1), "100"}, {percentText(0.9996), "99.9"}, {percentText(0.99999), "99.9"}, {percentText(0.29), "29.0"},
 		{percentText(0), "0"}, {percentText(0.0001), "< 0.1"}, {percentText(0.945), "94.5"},
 		{cut(4.97, 1), "4.9"}, {cut(5, 1), "5.0"}, {cut(-0.04, 1), "-0.1"}, {cut(-3, 1), "-3.0"}, {cut(0, 1), "0.0"}, {cut(0.97123, 2), "0.97"},
-		{volumeText(0), "0.00"}, {volumeText(0.004), "< 0.01"}, {volumeText(0.579), "0.57"}, {volumeText(17.09), "17.0"},
+		{volumeText(0), "0"}, {volumeText(0.004), "< 0.01"}, {volumeText(0.579), "0.57"}, {volumeText(17.09), "17.0"},
 		{decimal(1.0/3, 13), "0.3333333333333"}, {decimal(-123456.7890123456, 13), "-123456.78901235"}, {decimal(-1e-20, 13), "0"}, {decimal(250, 4), "250"},
 		{decimal(nan(), 4), ""}, {decimal(1e300, 4), ""},
 	} {
@@ -39,13 +39,13 @@ func TestSentences(t *testing.T) {
 			t.Errorf("%q does not say %q", s[i], want)
 		}
 	}
-	two := variants()[7]
+	two := variantNamed("two lesions")
 	_, objects = two.standard()
 	second, _ := mustReport(t, objects["sr"].Data).Case(2)
 	if !strings.HasPrefix(second.Comments[0], "Lesion 2: 3D target") {
 		t.Errorf("the second lesion's sentence does not name it: %q", second.Comments[0])
 	}
-	_, objects = variants()[9].standard()
+	_, objects = variantNamed("one study").standard()
 	if all := strings.Join(mustReport(t, objects["sr"].Data).Sentences(), "\n"); !strings.Contains(all, "Prognosis: not available") {
 		t.Error("a missing prognosis is not said to be missing")
 	}
@@ -65,7 +65,7 @@ func TestRestOutsideLung(t *testing.T) {
 
 // Codes keep to the limits of the standard, and no value means two things.
 func TestCodes(t *testing.T) {
-	c, _ := variants()[7].standard()
+	c, _ := variantNamed("two lesions").standard()
 	data, err := newCase(c.pre, c.post, c.findings, testOptions())
 	if err != nil {
 		t.Fatal(err)

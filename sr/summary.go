@@ -441,7 +441,7 @@ func (p *picture) text(r image.Rectangle) {
 func wrapAll(f *textFace, sentences []string, width int) []string {
 	var out []string
 	for _, s := range sentences {
-		for i, line := range f.wrap(s, width-14) {
+		for i, line := range f.wrap(keepUnits.Replace(s), width-14) {
 			if i > 0 {
 				line = "    " + line
 			} else {

@@ -154,7 +154,7 @@ func (f *textFace) wrap(s string, width int) []string {
 		}
 	}
 	for _, r := range s {
-		if unicode.IsSpace(r) {
+		if r != noBreakSpace && unicode.IsSpace(r) {
 			flush()
 			word = " "
 			continue
@@ -170,6 +170,11 @@ func (f *textFace) wrap(s string, width int) []string {
 	}
 	return lines
 }
+
+const noBreakSpace = '\u00a0'
+
+// keepUnits ties units to their numbers, so that no line begins with "%".
+var keepUnits = strings.NewReplacer(" %", "\u00a0%", " mm", "\u00a0mm", " cm3", "\u00a0cm3", " g/L", "\u00a0g/L")
 
 // isWide: characters between which a line may break.
 func isWide(r rune) bool { return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) }
