@@ -115,20 +115,9 @@ func CheckDataSet(r io.ReaderAt, size int64, transferSyntax string, limits Check
 // CheckStructure is CheckDataSet without the digest, for those who have it already. It does not read pixel data.
 func CheckStructure(r io.ReaderAt, size int64, transferSyntax string, limits CheckLimits) (Header, error) {
 	h := Header{TransferSyntaxUID: transferSyntax}
-	enc, ok := encodingOf(transferSyntax)
-	if !ok {
-		return h, &CheckError{Status: StatusCannotUnderstand, What: fmt.Sprintf("unknown transfer syntax %q", transferSyntax)}
-	}
-	limits = limits.withDefaults(size)
-	section := io.NewSectionReader(r, 0, size)
-	w := walk{h: &h, limits: limits, enc: enc}
-	if enc.deflated {
-		inflate := flate.NewReader(bufio.NewReader(section))
-		w.in = &input{r: bufio.NewReaderSize(io.LimitReader(inflate, limits.Inflated+1), 32<<10)}
-		w.size, w.sizeUnknown = limits.Inflated, true
-	} else {
-		w.in = &input{r: bufio.NewReaderSize(section, 4<<10), seek: section}
-		w.size = size
+	w, err := newWalk(r, size, &h, limits)
+	if err != nil {
+		return h, err
 	}
 	if err := w.run(); err != nil {
 		return h, w.explain(err)
@@ -138,6 +127,50 @@ func CheckStructure(r io.ReaderAt, size int64, transferSyntax string, limits Che
 			What: "no Study or Series Instance UID"}
 	}
 	return h, nil
+}
+
+// ErrNoContentDigest means that the content of this encoding cannot be compared with that of others.
+var ErrNoContentDigest = errors.New("big endian: no digest of the content")
+
+// ContentDigest is a digest of what a data set says, not of how it is encoded: Implicit, Explicit or deflated, defined
+// or undefined lengths of sequences and items, group lengths and trailing padding make no difference. Many nodes
+// re-encode what they pass on, so that the same instance arrives in other bytes. Encapsulated pixel data are compared as
+// they are. Private sequences in Implicit VR are not recognized as such and may differ from their explicit form.
+func ContentDigest(r io.ReaderAt, size int64, transferSyntax string, limits CheckLimits) (digest [sha256.Size]byte, err error) {
+	w, err := newWalk(r, size, &Header{TransferSyntaxUID: transferSyntax}, limits)
+	if err != nil {
+		return digest, err
+	}
+	if w.enc.bigEndian {
+		return digest, ErrNoContentDigest
+	}
+	w.content = sha256.New()
+	if err := w.run(); err != nil {
+		return digest, w.explain(err)
+	}
+	w.content.Sum(digest[:0])
+	return digest, nil
+}
+
+// newWalk prepares a walk over a data set whose transfer syntax stands in h.
+func newWalk(r io.ReaderAt, size int64, h *Header, limits CheckLimits) (*walk, error) {
+	enc, ok := encodingOf(h.TransferSyntaxUID)
+	if !ok {
+		return nil, &CheckError{Status: StatusCannotUnderstand,
+			What: fmt.Sprintf("unknown transfer syntax %q", h.TransferSyntaxUID)}
+	}
+	limits = limits.withDefaults(size)
+	section := io.NewSectionReader(r, 0, size)
+	w := &walk{h: h, limits: limits, enc: enc}
+	if enc.deflated {
+		inflate := flate.NewReader(bufio.NewReader(section))
+		w.in = &input{r: bufio.NewReaderSize(io.LimitReader(inflate, limits.Inflated+1), 32<<10)}
+		w.size, w.sizeUnknown = limits.Inflated, true
+	} else {
+		w.in = &input{r: bufio.NewReaderSize(section, 4<<10), seek: section}
+		w.size = size
+	}
+	return w, nil
 }
 
 // explain turns an end of input, and what the inflater says, into what they mean for the data set.

@@ -157,6 +157,47 @@ func TestCheckEncodings(t *testing.T) {
 	}
 }
 
+// The same instance re-encoded must count as the same, and a changed one must not.
+func TestContentDigest(t *testing.T) {
+	explicit := reportLike()
+	var implicit bytes.Buffer
+	if _, err := implicit.ReadFrom(newImplicitReader(bytes.NewReader(explicit))); err != nil {
+		t.Fatal(err)
+	}
+	digest := func(b []byte, ts string) [32]byte {
+		t.Helper()
+		d, err := ContentDigest(bytes.NewReader(b), int64(len(b)), ts, CheckLimits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	want := digest(explicit, ExplicitVRLittleEndian)
+	if digest(implicit.Bytes(), ImplicitVRLittleEndian) != want {
+		t.Error("implicit differs")
+	}
+	if digest(deflated(t, explicit), DeflatedExplicitVRLittleEndian) != want {
+		t.Error("deflated differs")
+	}
+	padded := append(bytes.Clone(explicit), (&encoder{}).el(tagTrailingPadding, "OB", "\x00\x00").Bytes()...)
+	if digest(padded, ExplicitVRLittleEndian) != want {
+		t.Error("trailing padding makes a difference")
+	}
+	for name, change := range map[string]func([]byte){
+		"pixel":         func(b []byte) { b[len(b)-1] ^= 1 },
+		"nested value":  func(b []byte) { b[bytes.Index(b, []byte("code"))] ^= 1 },
+		"nested tag":    func(b []byte) { b[bytes.Index(b, []byte("text"))-12] ^= 1 },
+		"patient":       func(b []byte) { b[bytes.Index(b, []byte("P1"))] ^= 1 },
+		"SOP class UID": func(b []byte) { b[bytes.Index(b, []byte("1.2.840"))] ^= 2 },
+	} {
+		b := bytes.Clone(explicit)
+		change(b)
+		if digest(b, ExplicitVRLittleEndian) == want {
+			t.Errorf("%s changed unseen", name)
+		}
+	}
+}
+
 func TestCheckEncapsulated(t *testing.T) {
 	e := explicitSet()
 	// An icon first: its encapsulated pixel data are not the image's.
@@ -193,7 +234,7 @@ func TestCheckRefuses(t *testing.T) {
 	}
 	cut := explicitSet().el(tagPixelData, "OW", "0123456789").Bytes()
 	noSeries := (&encoder{}).el(tagStudyInstanceUID, "UI", "1.2").Bytes()
-	bomb := deflated(t, explicitSet().el(tagPixelData, "OW", strings.Repeat("\x00", 80<<20)).Bytes())
+	bomb := deflated(t, explicitSet().el(tagPixelData, "OW", strings.Repeat("\x00", 5<<20)).Bytes())
 	implicitBad := (&encoder{implicit: true}).study()
 	implicitBad.head(0x0040_A730, "", 16).item(tagItem, 0xFFFFFFF8).item(tagItemDelimiter, 0)
 
@@ -229,7 +270,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"file meta element", "", explicitSet().el(0x0002_0010, "UI", "1.2").Bytes(), StatusCannotUnderstand},
 		{"nesting", "", deep(40), StatusTooDeep},
 		{"nesting, 20,000", "", deep(20000), StatusTooDeep},
-		{"value of 65 MiB", "", explicitSet().el(0x0040_A160, "UT", strings.Repeat("x", 65<<20)).Bytes(), StatusTooLarge},
+		{"large value", "", explicitSet().el(0x0040_A160, "UT", strings.Repeat("x", 2<<20)).Bytes(), StatusTooLarge},
 		{"deflate bomb", DeflatedExplicitVRLittleEndian, bomb, StatusTooLarge},
 		{"damaged deflate", DeflatedExplicitVRLittleEndian, []byte("not deflated"), StatusTruncated},
 		{"no series", "", noSeries, StatusNoStudyOrSeries},
@@ -243,7 +284,7 @@ func TestCheckRefuses(t *testing.T) {
 				ts = ExplicitVRLittleEndian
 			}
 			start := time.Now()
-			_, err := check(c.data, ts)
+			_, err := CheckDataSet(bytes.NewReader(c.data), int64(len(c.data)), ts, CheckLimits{Value: 1 << 20, Inflated: 4 << 20})
 			var e *CheckError
 			if !errors.As(err, &e) || e.Status != c.status {
 				t.Fatalf("got %v, want status %04XH", err, c.status)
@@ -252,6 +293,9 @@ func TestCheckRefuses(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 		})
+	}
+	if l := (CheckLimits{}).withDefaults(1 << 20); l.Value != 64<<20 || l.Inflated != 164<<20 {
+		t.Errorf("defaults for a data set of 1 MiB: %+v", l)
 	}
 	if _, err := check(deep(30), ExplicitVRLittleEndian); err != nil {
 		t.Errorf("nesting that happens in reports: %v", err)

@@ -3,6 +3,7 @@ package dimse
 import (
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
 )
 
@@ -19,6 +20,7 @@ const (
 	tagEncapsulatedDoc     Tag = 0x0042_0011
 	tagWaveformData        Tag = 0x5400_1010
 	tagPixelData           Tag = 0x7FE0_0010
+	tagTrailingPadding     Tag = 0xFFFC_FFFC
 	groupPixelData             = 0x7FE0
 
 	tagItem              Tag = 0xFFFE_E000
@@ -52,8 +54,10 @@ type walk struct {
 	enc         transferSyntax
 	limits      CheckLimits
 	h           *Header
+	content     hash.Hash // if not nil: gets the content, whatever its encoding; see ContentDigest
 
 	stack []level
+	buf   [8]byte // for heads of elements
 	count int64
 	tag   Tag // of the last top-level element begun, for messages
 }
@@ -67,7 +71,7 @@ func (w *walk) run() error {
 	for {
 		top := &w.stack[len(w.stack)-1]
 		if !top.open && w.in.off == top.end && !(w.sizeUnknown && len(w.stack) == 1) {
-			if w.stack = w.stack[:len(w.stack)-1]; len(w.stack) == 0 {
+			if w.pop(); len(w.stack) == 0 {
 				return nil
 			}
 			continue
@@ -110,7 +114,37 @@ func (w *walk) push(kind levelKind, parent *level, length uint32, implicit bool)
 	return nil
 }
 
-func (w *walk) pop() { w.stack = w.stack[:len(w.stack)-1] }
+// pop closes the innermost level.
+func (w *walk) pop() {
+	n := len(w.stack) - 1
+	if n > 0 && w.stack[n].kind == elements {
+		w.note('E')
+	}
+	w.stack = w.stack[:n]
+}
+
+// note adds a mark, and numbers after it, to the content.
+func (w *walk) note(mark byte, numbers ...uint32) {
+	if w.content == nil {
+		return
+	}
+	b := append(make([]byte, 0, 16), mark)
+	for _, n := range numbers {
+		b = binary.LittleEndian.AppendUint32(b, n)
+	}
+	w.content.Write(b)
+}
+
+// pass goes over a value, and adds it to the content.
+func (w *walk) pass(length uint32) error {
+	if w.content == nil || length == 0 {
+		return w.in.skip(int64(length))
+	}
+	w.note('V', length)
+	n, err := io.CopyN(w.content, w.in.r, int64(length))
+	w.in.off += n
+	return err
+}
 
 // order is the byte order of what lies in l.
 func (w *walk) order(l *level) binary.ByteOrder {
@@ -138,23 +172,23 @@ func (w *walk) readTag(l *level) (Tag, error) {
 	if err := w.need(l, 8); err != nil { // every element has at least eight bytes
 		return 0, err
 	}
-	var b [4]byte
-	if err := w.in.read(b[:]); err != nil {
+	b := w.buf[:4]
+	if err := w.in.read(b); err != nil {
 		return 0, err
 	}
 	o := w.order(l)
-	return Tag(o.Uint16(b[:]))<<16 | Tag(o.Uint16(b[2:])), nil
+	return Tag(o.Uint16(b))<<16 | Tag(o.Uint16(b[2:])), nil
 }
 
 func (w *walk) readLength(l *level) (uint32, error) {
 	if err := w.need(l, 4); err != nil {
 		return 0, err
 	}
-	var b [4]byte
-	if err := w.in.read(b[:]); err != nil {
+	b := w.buf[:4]
+	if err := w.in.read(b); err != nil {
 		return 0, err
 	}
-	return w.order(l).Uint32(b[:]), nil
+	return w.order(l).Uint32(b), nil
 }
 
 // element reads one element of a data set or of an item.
@@ -186,19 +220,24 @@ func (w *walk) element(l *level) error {
 		return err
 	}
 	if length == undefinedLength {
+		w.note('T', uint32(tag))
 		return w.openElement(l, tag, vr, top)
 	}
 	if err := w.need(l, int64(length)); err != nil {
 		return err
 	}
+	if w.content != nil && (tag&0xFFFF == 0 || tag == tagTrailingPadding) { // group lengths and padding are form
+		return w.in.skip(int64(length))
+	}
+	w.note('T', uint32(tag))
 	if vr == "SQ" || vr == "" && w.looksLikeSequence(tag, length) {
 		return w.push(sequence, l, length, l.implicit)
 	}
 	if int64(length) > w.limits.Value && !isBulk(tag) {
 		return w.fail(StatusTooLarge, "a value of %d bytes", length)
 	}
-	if !top {
-		return w.in.skip(int64(length))
+	if !top || w.content != nil {
+		return w.pass(length)
 	}
 	return w.value(tag, length)
 }
@@ -225,13 +264,13 @@ func (w *walk) vrAndLength(l *level) (vr string, length uint32, err error) {
 		length, err = w.readLength(l)
 		return "", length, err
 	}
-	var b [4]byte
-	if err := w.in.read(b[:]); err != nil { // readTag has seen that they are there
+	b := w.buf[:4]
+	if err := w.in.read(b); err != nil { // readTag has seen that they are there
 		return "", 0, err
 	}
 	vr = string(b[:2])
 	if !longForm(vr) {
-		return vr, uint32(w.order(l).Uint16(b[2:])), nil
+		return vr, uint32(w.order(l).Uint16(b[2:4])), nil
 	}
 	if vr[0] < 'A' || vr[0] > 'Z' || vr[1] < 'A' || vr[1] > 'Z' {
 		return "", 0, w.fail(StatusTruncated, "no value representation but %q", vr)
@@ -308,6 +347,7 @@ func (w *walk) item(l *level) error {
 			return err
 		}
 	}
+	w.note('I')
 	return w.push(elements, l, length, l.implicit)
 }
 
@@ -334,7 +374,8 @@ func (w *walk) fragment(l *level) error {
 	if top {
 		w.h.PixelDataFragments++
 	}
-	return w.in.skip(int64(length))
+	w.note('F')
+	return w.pass(length)
 }
 
 // itemHead reads the tag and length of an item. At the sequence delimiter it closes the level and returns tag 0.

@@ -205,6 +205,28 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// Nodes re-encode what they pass on: the same instance in other bytes is no conflict.
+func TestReencodedDuplicate(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	plain := dataSet("1.2", "P1", "pixels")
+	first, err := put(a, "1.2", plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	padded := append(bytes.Clone(plain), "\xFC\xFF\xFC\xFFOB\x00\x00\x02\x00\x00\x00\x00\x00"...)
+	again, err := put(a, "1.2", padded)
+	if err != nil || again.Header != first.Header {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if b, err := os.ReadFile(first.Path); err != nil || !bytes.HasSuffix(b, plain) {
+		t.Errorf("the first was replaced: %v", err)
+	}
+	if stored, second, parts := count(t, dir); stored != 1 || second != 0 || parts != 0 {
+		t.Errorf("%d stored, %d conflicts, %d unfinished", stored, second, parts)
+	}
+}
+
 // Two associations may carry the same UID at the same time: exactly one content may be acknowledged.
 func TestConcurrentDuplicates(t *testing.T) {
 	a := open(t, t.TempDir())

@@ -84,7 +84,8 @@ func (in *Incoming) Write(p []byte) (int, error) {
 func (in *Incoming) Abort() { in.file.Abort() }
 
 // Commit checks the data set and stores it. When it returns nil the instance is on disk for good and may be
-// acknowledged; an instance that is stored already with the same bytes counts as well, and nothing is written. Errors:
+// acknowledged; an instance that is stored already counts as well, also if it came in another encoding, and nothing is
+// written; the entry is then the first one's. Errors:
 // *dimse.CheckError (the data set cannot be taken), *MismatchError, *ConflictError; any other is a failure of the disk.
 func (in *Incoming) Commit() (Entry, error) {
 	defer in.file.Abort()
@@ -141,18 +142,24 @@ func (in *Incoming) check() (dimse.Header, error) {
 
 // again decides on an instance whose UID is stored already.
 func (in *Incoming) again(kept Entry, header dimse.Header) (Entry, error) {
-	if kept.Header.Digest == header.Digest && kept.Header.TransferSyntaxUID == header.TransferSyntaxUID {
+	same := kept.Header.Digest == header.Digest && kept.Header.TransferSyntaxUID == header.TransferSyntaxUID
+	if !same {
+		var err error
+		if same, err = in.sameContent(kept); err != nil {
+			return Entry{}, err
+		}
+	}
+	if same {
 		// The first may have been renamed just before a crash, without its folder's fsync.
 		return kept, in.a.syncDir(filepath.Dir(kept.Path))
 	}
 	second := filepath.Join(conflicts,
 		filepath.Base(kept.Path)+"-"+hex.EncodeToString(header.Digest[:8])+suffix)
 	conflict := &ConflictError{Kept: kept, Second: filepath.Join(in.a.dir, second)}
-	same, err := samePixels(kept, in, header)
-	if err != nil {
+	var err error
+	if conflict.PixelSame, err = in.samePixels(kept, header); err != nil {
 		return Entry{}, err
 	}
-	conflict.PixelSame = same
 	if _, err := os.Stat(conflict.Second); err != nil {
 		if err := in.file.Commit(second); err != nil {
 			return Entry{}, err
@@ -161,8 +168,40 @@ func (in *Incoming) again(kept Entry, header dimse.Header) (Entry, error) {
 	return Entry{}, conflict
 }
 
+// sameContent says whether kept is the same instance in other bytes.
+func (in *Incoming) sameContent(kept Entry) (bool, error) {
+	f, err := os.Open(kept.Path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	_, offset, err := dimse.ReadFileMeta(f, info.Size())
+	if err != nil {
+		return false, err
+	}
+	size := info.Size() - offset
+	first, err := dimse.ContentDigest(io.NewSectionReader(f, offset, size), size, kept.Header.TransferSyntaxUID,
+		in.a.opts.Limits)
+	if err == nil {
+		var second [sha256.Size]byte
+		second, err = dimse.ContentDigest(io.NewSectionReader(in.file, in.offset, in.size), in.size,
+			in.meta.TransferSyntaxUID, in.a.opts.Limits)
+		if err == nil {
+			return first == second, nil
+		}
+	}
+	if errors.Is(err, dimse.ErrNoContentDigest) {
+		return false, nil
+	}
+	return false, fmt.Errorf("compare with the stored instance: %w", err)
+}
+
 // samePixels says whether both have the same pixel data in the same form.
-func samePixels(kept Entry, in *Incoming, h dimse.Header) (bool, error) {
+func (in *Incoming) samePixels(kept Entry, h dimse.Header) (bool, error) {
 	k := kept.Header
 	if k.PixelDataOffset == 0 || k.PixelDataLength != h.PixelDataLength || k.TransferSyntaxUID != h.TransferSyntaxUID ||
 		k.TransferSyntaxUID == dimse.DeflatedExplicitVRLittleEndian {
