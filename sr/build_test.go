@@ -15,7 +15,8 @@ import (
 
 // A rerun must be the same object, or archives keep the old one under the same name.
 func TestBuildTwiceIsByteIdentical(t *testing.T) {
-	for _, v := range variants() {
+	for _, name := range []string{"axial", "oblique", "chinese", "two lesions"} {
+		v := variantNamed(name)
 		_, first := v.standard()
 		again := v.build()
 		second, err := Build(t.Context(), again.pre, again.post, again.findings, testOptions())

@@ -133,7 +133,7 @@ func putIf(d *dataset, t tag.Tag, v string) {
 func commonLaterality(lesions []lesion) string {
 	side := ""
 	for i, l := range lesions {
-		if i > 0 && l.f.Laterality != side {
+		if _, known := lateralityCode(l.f.Laterality); !known || i > 0 && l.f.Laterality != side {
 			return ""
 		}
 		side = l.f.Laterality

@@ -11,6 +11,7 @@ import (
 	grailbio "github.com/grailbio/go-dicom"
 	"github.com/grailbio/go-dicom/dicomtag"
 	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"rfanode/analysis/volume"
 )
@@ -155,6 +156,27 @@ func TestReadersRefuse(t *testing.T) {
 			if errR == nil && errS == nil {
 				t.Errorf("%s cut at %d of %d bytes was read", role, n, len(data))
 			}
+		}
+	}
+}
+
+// Frames that are no planes of one stack are refused, not shifted to the nearest.
+func TestFramesOffTheStackAreRefused(t *testing.T) {
+	_, objects := baseVariant.standard()
+	data := objects["seg-post"].Data
+	position := mustFrames(t, data)[1].first(tag.PlanePositionSequence).strings(tag.ImagePositionPatient)
+	for _, z := range []string{"-0.12", "9e99"} {
+		old := strings.Join(position, "\\")
+		replacement := strings.Join([]string{position[0], position[1], z}, "\\")
+		if replacement += strings.Repeat(" ", max(0, len(old)-len(replacement))); len(replacement) != len(old) {
+			replacement = replacement[len(replacement)-len(old):]
+		}
+		bad := bytes.Replace(data, []byte(old), []byte(replacement), 1)
+		if bytes.Equal(bad, data) {
+			t.Fatal("the position was not found")
+		}
+		if _, err := ReadSegmentation(bad); err == nil || !strings.Contains(err.Error(), "frame") {
+			t.Errorf("z = %s: %v", z, err)
 		}
 	}
 }

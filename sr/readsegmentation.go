@@ -95,7 +95,9 @@ func (s *Segmentation) readFrames(f fields) error {
 		if n == 0 {
 			g.Origin = volume.Vec(p)
 		}
-		ks[n] = int(math.Round(g.Index(volume.Vec(p))[2]))
+		if ks[n], err = planeNumber(g.Index(volume.Vec(p))); err != nil {
+			return fmt.Errorf("frame %d: %w", n+1, err)
+		}
 		first, last = min(first, ks[n]), max(last, ks[n])
 	}
 	plane := g.Size[0] * g.Size[1]
@@ -120,6 +122,18 @@ func (s *Segmentation) readFrames(f fields) error {
 		}
 	}
 	return nil
+}
+
+// maxPlanes is the number of planes a stack can have, far beyond any CT.
+const maxPlanes = 1 << 16
+
+// planeNumber is the plane of the stack that begins with the first frame, by the voxel index of a frame's origin.
+func planeNumber(idx volume.Vec) (int, error) {
+	k := math.Round(idx[2])
+	if !(math.Abs(k) < maxPlanes && math.Abs(idx[2]-k) < 0.01 && math.Abs(idx[0]) < 0.01 && math.Abs(idx[1]) < 0.01) {
+		return 0, fmt.Errorf("its position lies at index %v of the first frame's stack: no plane of it", idx)
+	}
+	return int(k), nil
 }
 
 // planeGeometry reads what the frames share; origin and number of planes are still open.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 
+	"rfanode/analysis"
 	"rfanode/analysis/volume"
 )
 
@@ -98,7 +99,7 @@ func TestEmptyFrameEvensThePayload(t *testing.T) {
 // From 400 frames on a viewer switches the overlay off: the object is split, and the report refers to the right parts.
 func TestManyFramesAreSplit(t *testing.T) {
 	v := baseVariant
-	v.size, v.spacing, v.lesions = [3]int{64, 64, 400}, [3]float64{2, 2, 0.25}, 2
+	v.size, v.spacing, v.lesions = [3]int{16, 16, 400}, [3]float64{8, 8, 0.25}, 2
 	c := v.build()
 	objects := buildObjects(t, c, testOptions())
 	first, second := mustSegmentation(t, objects["seg-post"].Data), mustSegmentation(t, objects["seg-post-2"].Data)
@@ -127,3 +128,34 @@ func TestManyFramesAreSplit(t *testing.T) {
 }
 
 var perFrameTag = tag.PerFrameFunctionalGroupsSequence
+
+// When even the halves are too many frames, each lesion gets its own object; no segment is lost.
+func TestSplitByLesion(t *testing.T) {
+	g := volume.Axial([3]int{1, 1, 150}, [3]float64{1, 1, 1}, volume.Vec{})
+	m := volume.NewMask(g)
+	for i := range m.Data {
+		m.Data[i] = 1
+	}
+	var all []segment
+	for n := range 3 {
+		l := lesion{&analysis.Findings{Lesion: n + 1}}
+		for _, k := range []structureKind{kindGTRPost, kindPTV, kindPTZ, kindUncovered} {
+			all = append(all, segment{k, l, structure(m)})
+		}
+	}
+	seen := 0
+	for _, part := range splitSegments(all) {
+		if n := len(framesOf(part)); n >= maxFrames {
+			t.Errorf("%d frames in one object", n)
+		}
+		for _, s := range part {
+			seen++
+			if s.lesion != part[0].lesion {
+				t.Error("two lesions in one object")
+			}
+		}
+	}
+	if seen != len(all) {
+		t.Errorf("%d segments in the parts, want %d", seen, len(all))
+	}
+}
