@@ -157,7 +157,7 @@ func (v variant) series(g volume.Geometry, name string, at time.Time) *ct.Series
 			hu = 40
 		}
 		for _, side := range []float64{-1, 1} {
-			if math.Sqrt(math.Pow((p[0]-side*27)/24, 2)+math.Pow(p[1]/38, 2)+math.Pow(p[2]/60, 2)) < 1 {
+			if distance(volume.Vec{p[0] / 24, p[1] / 38, p[2] / 60}, volume.Vec{side * 27 / 24}) < 1 {
 				hu = -860 + 25*math.Sin(p[0]/3)*math.Sin(p[1]/4)*math.Sin(p[2]/5)
 			}
 		}
