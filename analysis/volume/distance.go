@@ -20,20 +20,34 @@ func Distance(m *Mask) *Volume {
 // the next (shape-based interpolation). Beyond the grid nothing is known and nothing counts: a mask cut by the rim has
 // no surface there. +Far if every voxel is set, -Far if none is.
 func SignedDistance(m *Mask) *Volume {
-	inside := squaredDistance(m, 0, true)
-	outside := squaredDistance(m, 1, true)
+	out := squaredDistance(m, 1, true)
+	root(out)
+	for n := range out.Data {
+		out.Data[n] = -out.Data[n]
+	}
+	lo, hi, ok := m.Bounds()
+	if !ok {
+		return out
+	}
+	// Inside, only the voxels next to the mask matter: the nearest one outside is never beyond them.
+	for a := range 3 {
+		lo[a], hi[a] = max(lo[a]-1, 0), min(hi[a]+1, m.Size[a]-1)
+	}
+	part := m.Crop(lo, hi)
+	inside := squaredDistance(part, 0, true)
 	root(inside)
-	root(outside)
-	parallel(m.Size[2], func(k int) {
-		n := m.Size[0] * m.Size[1]
-		d, o, set := inside.Data[k*n:][:n], outside.Data[k*n:][:n], m.Data[k*n:][:n]
-		for i := range d {
-			if set[i] == 0 {
-				d[i] = -o[i]
+	for k := range part.Size[2] {
+		for j := range part.Size[1] {
+			row := part.Offset(0, j, k)
+			to := out.Data[out.Offset(lo[0], lo[1]+j, lo[2]+k):]
+			for i := range part.Size[0] {
+				if part.Data[row+i] != 0 {
+					to[i] = inside.Data[row+i]
+				}
 			}
 		}
-	})
-	return inside
+	}
+	return out
 }
 
 func root(v *Volume) {

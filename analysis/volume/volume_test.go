@@ -316,3 +316,16 @@ func BenchmarkDistance(b *testing.B) {
 }
 
 func format(x float64) string { return fmt.Sprintf("%.4f", x) }
+
+// FuzzNIfTI: no file may crash the reader or make it take memory that the file does not fill.
+func FuzzNIfTI(f *testing.F) {
+	g := oblique([3]int{4, 3, 2}, [3]float64{1, 1, 2})
+	f.Add(append(encodeNIfTIHeader(g, niftiUint8, 8), make([]byte, 24)...))
+	f.Add(append(encodeNIfTIHeader(g, niftiFloat64, 64), make([]byte, 192)...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		v, err := decodeNIfTI(bytes.NewReader(data))
+		if err == nil && (len(v.Data) != v.Len() || len(v.Data) > len(data)) {
+			t.Errorf("%d voxels in a grid of %d from %d bytes", len(v.Data), v.Len(), len(data))
+		}
+	})
+}
