@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"rfanode/analysis/phantom"
 	"rfanode/analysis/volume"
 	"rfanode/internal/tooltest"
 )
@@ -279,7 +280,12 @@ func TestRefused(t *testing.T) {
 		"other grid": {func(in *Input) { in.Lung = everywhere(cube([3]float64{3, 3, 3})) }, "different grids"},
 		"NaN error":  {func(in *Input) { in.MaskErrorMM = math.NaN() }, "not possible"},
 		"side":       {func(in *Input) { in.Laterality = "left" }, "neither R nor L"},
-		"nowhere":    {func(in *Input) { in.ToPre = func(volume.Vec) volume.Vec { return volume.Vec{math.NaN(), 0, 0} } }, "outside"},
+		"everywhere": {func(in *Input) {
+			in.PTZ = ball(volume.Axial([3]int{40, 40, 40}, [3]float64{9, 9, 9}, volume.Vec{-180, -180, -180}), volume.Vec{}, 14)
+			in.Lung = everywhere(in.PTZ.Geometry)
+			in.ToPre = func(volume.Vec) volume.Vec { return volume.Vec{} }
+		}, "spreads the tumour"},
+		"nowhere": {func(in *Input) { in.ToPre = func(volume.Vec) volume.Vec { return volume.Vec{math.NaN(), 0, 0} } }, "outside"},
 	} {
 		in := good
 		c.edit(&in)
@@ -321,8 +327,28 @@ func TestMaxDiameter(t *testing.T) {
 	within(t, "two voxels", MaxDiameter(m), math.Sqrt(3*3+4*4+14*14), 1e-9)
 	sphere := Isotropic(ball(cube([3]float64{0.7, 0.7, 5}), volume.Vec{0.3, 0.2, 1}, 9))
 	within(t, "sphere of 18 mm", MaxDiameter(sphere), 18, 1) // the mesh of a mask lies up to half a voxel outside
-	if Isotropic(ball(cube([3]float64{5, 5, 5}), volume.Vec{}, -3)) != nil {
-		t.Error("an empty level has a mask")
+	if n := Isotropic(ball(cube([3]float64{5, 5, 5}), volume.Vec{}, -3)).Count(); n != 0 {
+		t.Errorf("an empty level has a mask of %d voxels", n)
+	}
+}
+
+// TestPhantom: a moved and deformed tumour of a phantom, from its voxel masks and the true transform, against the truth
+// that the phantom takes from its formulas.
+func TestPhantom(t *testing.T) {
+	p, err := phantom.Pair(context.Background(), phantom.Options{Seed: 2, Size: 128, Slices: 36})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := Measure(context.Background(), Input{GTR: volume.SignedDistance(p.GTRPre), PTZ: volume.SignedDistance(p.PTZPost),
+		ToPre: p.ToPre, Lung: p.LungPost, MaskErrorMM: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "TCR", res.TCR, *p.Truth.TCR, 0.03)
+	within(t, "TCRInLung", res.TCRInLung, *p.Truth.TCRInLung, 0.03)
+	within(t, "MAM", res.MAM, *p.Truth.MAMMM, 1.5)
+	if res.TCRRange[0] > *p.Truth.TCR || res.TCRRange[1] < *p.Truth.TCR {
+		t.Errorf("the range %v does not hold the truth %g", res.TCRRange, *p.Truth.TCR)
 	}
 }
 

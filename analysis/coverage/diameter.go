@@ -59,11 +59,13 @@ func lineEnds(m *volume.Mask) []volume.Vec {
 }
 
 // Isotropic is the region where a level is positive, on a grid of 1 mm along the level's own axes: what the volume and
-// the diameter of a structure on thick slices are taken from. An empty level gives nil.
+// the diameter of a structure on thick slices are taken from. An empty level gives an empty mask of one voxel.
 func Isotropic(level *volume.Volume) *volume.Mask {
 	part, err := cutLevel(level, 0, ErrNoTumour)
 	if err != nil {
-		return nil
+		g := level.Geometry
+		g.Size, g.Spacing = [3]int{1, 1, 1}, [3]float64{gridMM, gridMM, gridMM}
+		return volume.NewMask(g)
 	}
 	g := part.Geometry
 	for a := range 3 {

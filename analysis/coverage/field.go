@@ -2,6 +2,7 @@ package coverage
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
 
@@ -9,6 +10,9 @@ import (
 
 	"rfanode/analysis/volume"
 )
+
+// maxFine bounds the 1 mm grid, in voxels: 300 mm cubed is more than any lesion and zone in one chest need.
+const maxFine = 27_000_000
 
 // field holds the two levels on the 1 mm grid that contains the tumour with its wide margin and the zone.
 type field struct {
@@ -44,6 +48,9 @@ func newField(ctx context.Context, in Input) (*field, error) {
 		for c := range 3 {
 			g.Origin[c] += first * post.Direction[a][c]
 		}
+	}
+	if g.Len() > maxFine {
+		return nil, fmt.Errorf("coverage: the registration spreads the tumour, with the ablation zone, over %d × %d × %d mm of the post CT", g.Size[0], g.Size[1], g.Size[2])
 	}
 	f := &field{Geometry: g, gtr: make([]float32, g.Len()), ptz: make([]float32, g.Len())}
 	return f, f.evaluate(ctx, gtr, ptz, in.ToPre)
