@@ -44,7 +44,9 @@ type Association struct {
 	idle     time.Duration // how long the peer may take to begin its next message
 	maxPDU   uint32        // that we take
 	maxData  int64
-	chunk    int // bytes of data in the units that we send; even
+	chunk    int    // bytes of data in the units that we send; even
+	sending  []byte // buffers of Send, kept from one object to the next
+	unit     []byte
 	err      error
 	pduLeft  uint32 // unread bytes of the current P-DATA-TF after the current value
 	pdv      pdvHeader
@@ -161,22 +163,18 @@ func (as *Association) broken(err error) error {
 	return as.abort(AbortInvalidParameter, err)
 }
 
-// receive reads one whole unit, for the states before and after the exchange of messages.
+// receive reads one whole unit, for the states before the exchange of messages.
 func (as *Association) receive() (pdu, error) {
-	var src io.Reader = as.w
-	if as.in != nil {
-		src = as.in
-	}
-	t, length, err := as.receiveHeader(src)
+	t, length, err := as.receiveHeader(as.w)
 	if err != nil {
 		return nil, err
 	}
-	if length > maxAssociatePDU || t == typePData && length > as.maxPDU {
+	if length > maxAssociatePDU {
 		return nil, as.broken(&SyntaxError{t.String(), "length", 2, fmt.Sprintf("%d bytes", length)})
 	}
 	// The buffer grows with what arrives, never with what was announced.
 	var body bytes.Buffer
-	if _, err := io.CopyN(&body, src, int64(length)); err != nil {
+	if _, err := io.CopyN(&body, as.w, int64(length)); err != nil {
 		return nil, as.lost("read "+t.String(), err)
 	}
 	p, err := parsePDU(t, body.Bytes())
@@ -258,13 +256,28 @@ func (as *Association) Release() error {
 		return as.lost("release the association", err)
 	}
 	as.state = awaitingRelease
+	as.w.meter(false)
 	as.w.wait, as.w.until = as.times.Stall, time.Now().Add(as.times.Stall)
+	// Whatever of the peer's last unit nobody has read, and whole units that crossed our request, are dropped.
+	if _, err := as.in.Discard(int(as.pdvLeft) + int(as.pduLeft)); err != nil {
+		return as.lost("release the association", err)
+	}
+	as.pdvLeft, as.pduLeft = 0, 0
 	for {
-		p, err := as.receive()
-		if err != nil {
+		t, length, err := as.receiveHeader(as.in)
+		switch {
+		case err != nil:
 			return err
-		}
-		if _, ok := p.(releaseRP); ok {
+		case t == typePData && length > as.maxPDU:
+			return as.broken(&SyntaxError{t.String(), "length", 2, fmt.Sprintf("%d bytes", length)})
+		case t == typePData:
+			if _, err := as.in.Discard(int(length)); err != nil {
+				return as.lost("release the association", err)
+			}
+		default: // A-RELEASE-RP, the only other unit that the state table lets through
+			if _, err := as.receiveShort(as.in, t, length); err != nil {
+				return err
+			}
 			as.state, as.err = awaitingClose, ErrReleased
 			return nil
 		}

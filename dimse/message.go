@@ -23,10 +23,8 @@ func (as *Association) Next() (*Message, error) {
 	if as.err != nil {
 		return nil, as.err
 	}
-	if as.data != nil {
-		if _, err := io.Copy(io.Discard, as.data); err != nil {
-			return nil, err
-		}
+	if err := as.drain(); err != nil {
+		return nil, err
 	}
 	for {
 		if err := as.nextValue(true); err != nil {
@@ -60,6 +58,15 @@ func (as *Association) Next() (*Message, error) {
 	}
 	as.w.meter(as.data != nil)
 	return m, nil
+}
+
+// drain drops what is left of the current data set.
+func (as *Association) drain() error {
+	if as.data == nil {
+		return as.err
+	}
+	_, err := io.Copy(io.Discard, as.data)
+	return err
 }
 
 // commandSet collects the fragments of a command set, the first of which has just begun.
@@ -149,6 +156,9 @@ type dataReader struct {
 
 func (d *dataReader) Read(p []byte) (int, error) {
 	as := d.as
+	if d.err == nil {
+		d.err = as.err // the association is over
+	}
 	if d.err != nil || len(p) == 0 {
 		return 0, d.err
 	}
@@ -183,8 +193,12 @@ func (d *dataReader) Read(p []byte) (int, error) {
 	return n, d.err
 }
 
-// Respond answers m with a status. The instance UID of the request is repeated only if it has the form of one.
+// Respond answers m with a status, after the peer has sent all of its data set. The instance UID of the request is
+// repeated only if it has the form of one.
 func (as *Association) Respond(m *Message, status uint16, comment string, offending ...Tag) error {
+	if err := as.drain(); err != nil {
+		return err
+	}
 	rsp := Command{
 		Field:                m.Command.Field.Response(),
 		MessageIDRespondedTo: m.Command.MessageID,
@@ -209,7 +223,7 @@ func (as *Association) Send(context byte, c Command, data io.Reader) error {
 	}
 	c.HasDataSet = data != nil
 	set := appendCommand(nil, c)
-	out := make([]byte, 0, pduHeaderLength+pdvHeaderLength+len(set))
+	out := as.unit[:0]
 	for {
 		n := min(len(set), as.chunk)
 		out = appendFragment(out, pdvHeader{uint32(n), context, true, n == len(set)}, set[:n])
@@ -221,8 +235,10 @@ func (as *Association) Send(context byte, c Command, data io.Reader) error {
 		return as.sendUnits(out)
 	}
 	// One byte is read ahead, to know the last fragment.
-	buf := make([]byte, as.chunk+1)
-	have := 0
+	if as.sending == nil {
+		as.sending = make([]byte, as.chunk+1)
+	}
+	buf, have := as.sending, 0
 	for first := true; ; first = false {
 		n, err := io.ReadFull(data, buf[have:])
 		have += n
@@ -236,6 +252,7 @@ func (as *Association) Send(context byte, c Command, data io.Reader) error {
 			out = out[:0]
 		}
 		out = appendFragment(out, pdvHeader{uint32(size), context, false, last && size == have}, buf[:size])
+		as.unit = out // grown; kept
 		if err := as.sendUnits(out); err != nil {
 			return err
 		}

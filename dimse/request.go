@@ -3,6 +3,7 @@ package dimse
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -14,6 +15,9 @@ type Peer struct {
 	Address string      // host:port
 	TLS     *tls.Config // nil: plain TCP
 }
+
+// ErrAETitle means that an AE title cannot be one.
+var ErrAETitle = errors.New("an AE title has 1 to 16 printable ASCII characters and no backslash")
 
 // ConnectError means that no connection came about.
 type ConnectError struct {
@@ -28,6 +32,11 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 // request opens an association with peer for the given contexts.
 func (c *Client) request(ctx context.Context, peer Peer, contexts []ProposedContext) (*Association, error) {
+	for _, title := range []string{c.AETitle, peer.AETitle} {
+		if !ValidAETitle(title) {
+			return nil, fmt.Errorf("%w: %q", ErrAETitle, title)
+		}
+	}
 	times := c.Timeouts.withDefaults()
 	conn, err := dial(ctx, peer, times.Connect)
 	if err != nil {

@@ -88,7 +88,8 @@ func ErrorKind(err error) Kind {
 	switch {
 	case err == nil:
 		return Stored
-	case errors.As(err, &rejected) && rejected.Reject.Result == RejectedPermanent, isCertificateError(err):
+	case errors.As(err, &rejected) && rejected.Reject.Result == RejectedPermanent, isCertificateError(err),
+		errors.Is(err, ErrAETitle):
 		return Configuration
 	}
 	return Transient

@@ -58,6 +58,20 @@ func ValidUID(uid string) bool {
 	return true
 }
 
+// ValidAETitle checks the form of an application entity title (PS3.5 section 6.2, AE): 1 to 16 printable ASCII characters
+// without a backslash, and not only spaces.
+func ValidAETitle(title string) bool {
+	if strings.TrimSpace(title) == "" || len(title) > 16 {
+		return false
+	}
+	for _, c := range []byte(title) {
+		if c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // trimUID takes off the padding of an encoded UID: one NUL by the standard, a space from some devices.
 func trimUID(b []byte) string {
 	return strings.TrimRight(string(b), "\x00 ")

@@ -33,6 +33,7 @@ func TestServeRefusesBadSettings(t *testing.T) {
 		"nobody may connect":      {AETitles: []string{"A"}, Archive: a},
 		"no title":                {AllowAnyPeer: true, Archive: a},
 		"no archive":              {AllowAnyPeer: true, AETitles: []string{"A"}},
+		"title too long":          {AllowAnyPeer: true, AETitles: []string{"A_TITLE_OF_17_CHA"}, Archive: a},
 		"host is a name":          {AETitles: []string{"A"}, Archive: a, Peers: []scp.Peer{{AETitle: "B", Hosts: []string{"ct.local"}}}},
 		"unknown transfer syntax": {AllowAnyPeer: true, AETitles: []string{"A"}, Archive: a, TransferSyntaxes: []string{"1.2.3"}},
 	} {

@@ -141,12 +141,21 @@ func (s *Server) node() (*node, error) {
 	case len(s.Peers) == 0 && !s.AllowAnyPeer:
 		return nil, errors.New("scp: nobody may connect: list the peers, or allow any peer explicitly")
 	}
+	for _, title := range s.AETitles {
+		if !dimse.ValidAETitle(title) {
+			return nil, fmt.Errorf("scp: %w: %q", dimse.ErrAETitle, title)
+		}
+	}
 	for _, p := range s.Peers {
+		if !dimse.ValidAETitle(p.AETitle) {
+			return nil, fmt.Errorf("scp: peer: %w: %q", dimse.ErrAETitle, p.AETitle)
+		}
 		hosts, err := parseHosts(p.Hosts)
 		if err != nil {
 			return nil, fmt.Errorf("scp: peer %q: %w", p.AETitle, err)
 		}
-		n.peers[p.AETitle] = append(n.peers[p.AETitle], hosts...)
+		title := strings.TrimSpace(p.AETitle)
+		n.peers[title] = append(n.peers[title], hosts...)
 	}
 	s.once.Do(func() { s.open = make(map[string]int) })
 	return n, nil
@@ -326,7 +335,7 @@ func (n *node) isOurs(title string) bool {
 
 // mayConnect applies the list of peers.
 func (n *node) mayConnect(title string, from net.Addr) bool {
-	if title == "" {
+	if !dimse.ValidAETitle(title) {
 		return false
 	}
 	if n.AllowAnyPeer {
