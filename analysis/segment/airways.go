@@ -158,7 +158,10 @@ func downwards(g volume.Geometry) []int {
 }
 
 // centreX is the LPS x of the centre of a mask; 0 if it is empty.
-func centreX(m *volume.Mask) float64 {
+func centreX(m *volume.Mask) float64 { return centre(m)[0] }
+
+// centre is the centroid of a mask, LPS mm; the origin if it is empty.
+func centre(m *volume.Mask) volume.Vec {
 	var sum volume.Vec
 	n := 0
 	for k := range m.Size[2] {
@@ -174,7 +177,7 @@ func centreX(m *volume.Mask) float64 {
 		}
 	}
 	if n == 0 {
-		return 0
+		return volume.Vec{}
 	}
-	return m.Point(volume.Vec{sum[0] / float64(n), sum[1] / float64(n), sum[2] / float64(n)})[0]
+	return m.Point(volume.Vec{sum[0] / float64(n), sum[1] / float64(n), sum[2] / float64(n)})
 }

@@ -28,9 +28,6 @@ type Lungs struct {
 	Right, Left *volume.Mask // the patient's right and left part of Hull; one may be empty
 	CutSuperior bool         // the first slice from above still shows lung: the scan range cuts it
 	CutInferior bool         // the same from below; common at the bases
-
-	air *volume.Mask // work grid: aerated lung before filling
-	raw *volume.Volume
 }
 
 // ErrNoLungs says that a volume shows no lungs: not a chest, or one whose lungs carry no air.
@@ -58,8 +55,8 @@ func FindLungs(ctx context.Context, v *volume.Volume) (*Lungs, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	l := &Lungs{air: volume.Union(right, left), raw: w}
-	l.CutSuperior, l.CutInferior = cutByRange(l.air)
+	l := &Lungs{}
+	l.CutSuperior, l.CutInferior = cutByRange(volume.Union(right, left))
 	filledR, filledL := volume.FillHolesInSlices(right), volume.FillHolesInSlices(left)
 	separate(filledR, filledL)
 	l.Mask = toGrid(volume.Union(filledR, filledL), v.Geometry)

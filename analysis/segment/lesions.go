@@ -1,0 +1,194 @@
+package segment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rfanode/analysis/register"
+	"rfanode/analysis/volume"
+)
+
+// LesionInput is a pair of CTs of one patient.
+type LesionInput struct {
+	Pre, Post           *volume.Volume // HU, before and after the ablation
+	PreLungs, PostLungs *Lungs
+	ToPre               register.Transform // linear: point of post → point of pre, LPS mm
+	// Refine gives a better map near a zone, found roughly, on the grid of Post; it draws pleura and tumour sharper in
+	// the zone. nil: ToPre serves. An error holds the lesion with its text.
+	Refine func(ctx context.Context, zone *volume.Mask) (register.Transform, error)
+}
+
+// Structure is one region: the voxels that are at least half inside, and a level that carries its surface between them.
+type Structure struct {
+	Mask *volume.Mask
+	// Level is the distance to the surface in mm, > 0 inside, on the grid of Mask, cut at ±30. Read between slices with
+	// volume.AtSlices, its zero surface is the region's; on thick slices that is more accurate than the voxels of Mask.
+	Level *volume.Volume
+}
+
+// Lesion is one ablated tumour and its zone. Where no tumour was found under a zone, GTR is empty (nil fields) and the
+// lesion is held.
+type Lesion struct {
+	GTR, PTZ   Structure          // tumour on the grid of Pre, ablation zone on the grid of Post
+	Laterality string             // "R" or "L"
+	ToPre      register.Transform // what Refine gave, else the linear map
+	Figures    Figures
+	// HoldReasons say why the result must not go out unseen; Warnings what a reader must know. Plain sentences.
+	HoldReasons, Warnings []string
+}
+
+// NoLesionError says that the pair shows no ablation zone, and what was seen instead.
+type NoLesionError struct{ Reason string }
+
+func (e *NoLesionError) Error() string { return "looking for the ablation zone: " + e.Reason }
+
+// maxLesions bounds the work on a pair whose lungs changed everywhere.
+const maxLesions = 4
+
+// Lesions finds the ablated tumours of a pair and their zones, the largest zone first: change test on the linearly
+// registered pair → zones → the nodule under each → surfaces → reasons to hold. The error is a *NoLesionError if no
+// new opacity is thick enough to be a zone, or that of ctx.
+func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
+	if in.Pre == nil || in.Post == nil || in.PreLungs == nil || in.PostLungs == nil || in.ToPre == nil {
+		return nil, errors.New("segmenting the lesions: both CTs, their lungs and a registration are needed")
+	}
+	p, err := newPair(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	all := p.zones()
+	n := 0
+	for n < len(all) && n < maxLesions && all[n].radiusMM >= minZoneMM {
+		n++
+	}
+	if n == 0 {
+		thickest := 0.0
+		if len(all) > 0 {
+			thickest = all[0].radiusMM
+		}
+		return nil, &NoLesionError{fmt.Sprintf("no new opacity in the lungs is thick enough: the largest ball that fits into one has %.1f mm radius, a zone needs %d mm", thickest, minZoneMM)}
+	}
+	found, bare := p.match(all[:n])
+	if len(found) == 0 {
+		found, bare = bare[:1], bare[1:]
+	}
+	scene := p.survey(all, found, bare)
+	lesions := make([]Lesion, 0, len(found))
+	for _, f := range found {
+		l, err := p.lesion(ctx, f, scene)
+		if err != nil {
+			return nil, err
+		}
+		lesions = append(lesions, l)
+	}
+	return lesions, nil
+}
+
+// finding is a zone with the nodules under it, best first.
+type finding struct {
+	zone    zone
+	nodules []nodule
+}
+
+// match looks for the nodule under each zone. Zones over the same nodule are parts of one: the thickest stands for it.
+func (p *pair) match(zones []zone) (found, bare []finding) {
+	for _, z := range zones {
+		f := finding{zone: z, nodules: p.nodules(z)}
+		if len(f.nodules) == 0 {
+			bare = append(bare, f)
+			continue
+		}
+		same := false
+		for i, other := range found {
+			if nearer(centre(f.nodules[0].mask), centre(other.nodules[0].mask), f.nodules[0].radiusMM) {
+				found[i].zone.mask = volume.Union(other.zone.mask, z.mask)
+				same = true
+			}
+		}
+		if !same {
+			found = append(found, f)
+		}
+	}
+	return found, bare
+}
+
+func nearer(a, b volume.Vec, mm float64) bool {
+	d := volume.Vec{a[0] - b[0], a[1] - b[1], a[2] - b[2]}
+	return d[0]*d[0]+d[1]*d[1]+d[2]*d[2] < mm*mm
+}
+
+// lesion refines one finding.
+func (p *pair) lesion(ctx context.Context, f finding, s scene) (Lesion, error) {
+	l := Lesion{ToPre: p.in.ToPre, Laterality: p.laterality(f.zone)}
+	l.Figures = s.figures
+	l.Figures.ZoneRadiusMM = f.zone.radiusMM
+	l.HoldReasons, l.Warnings = append(l.HoldReasons, s.hold...), append(l.Warnings, s.warn...)
+	if len(f.nodules) == 0 {
+		l.hold("no tumour on the pre CT lies under the new opacity: ground glass, too small, or not an ablation; mark the tumour or check the pair")
+		l.PTZ.Mask = toGrid(f.zone.mask, p.in.Post.Geometry)
+		return l, ctx.Err()
+	}
+	if p.in.Refine != nil {
+		better, err := p.in.Refine(ctx, toGrid(f.zone.mask, p.in.Post.Geometry))
+		if ctx.Err() != nil {
+			return l, ctx.Err()
+		}
+		if err != nil {
+			l.hold("the registration near the zone failed: " + err.Error())
+		} else {
+			l.ToPre = better
+		}
+	}
+	l.choice(f)
+	gtr, ok := p.refine(f.nodules[0])
+	if !ok {
+		l.hold("the tumour's surface cannot be measured: no contrast to the lung round it")
+		return l, ctx.Err()
+	}
+	ptz, ok := p.refineZone(f.zone, gtr, l.ToPre)
+	if !ok {
+		l.hold("the zone's surface cannot be measured: no aerated lung round it")
+		return l, ctx.Err()
+	}
+	l.GTR, l.PTZ = gtr.structure(), ptz.structure()
+	l.measure(gtr, ptz)
+	l.check(p, gtr, ptz)
+	return l, ctx.Err()
+}
+
+// laterality is the side that most of the zone lies on.
+func (p *pair) laterality(z zone) string {
+	right, left := 0, 0
+	lo, hi, _ := z.mask.Bounds()
+	r, l := p.in.PreLungs.Right, p.in.PreLungs.Left
+	for k := lo[2]; k <= hi[2]; k++ {
+		for j := lo[1]; j <= hi[1]; j++ {
+			for i := lo[0]; i <= hi[0]; i++ {
+				if z.mask.Data[z.mask.Offset(i, j, k)] == 0 {
+					continue
+				}
+				q := p.in.ToPre.Map(z.mask.Point(volume.Vec{float64(i), float64(j), float64(k)}))
+				right += valueAt(r, q)
+				left += valueAt(l, q)
+			}
+		}
+	}
+	if right >= left {
+		return "R"
+	}
+	return "L"
+}
+
+// valueAt is the mask's value in the voxel that holds a point; 0 outside its grid.
+func valueAt(m *volume.Mask, q volume.Vec) int {
+	at := m.Index(q)
+	var n [3]int
+	for a := range 3 {
+		n[a] = int(at[a] + 0.5)
+		if at[a] < -0.5 || n[a] >= m.Size[a] {
+			return 0
+		}
+	}
+	return int(m.Data[m.Offset(n[0], n[1], n[2])])
+}

@@ -1,0 +1,134 @@
+package segment
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"rfanode/analysis/volume"
+)
+
+// Which nodule was treated: candidates on pre are dense objects within the lung's hull near the zone; the one that the
+// zone holds most of, weighted by its thickness (vessels are thin), was ablated.
+const (
+	nodulePixelMM = 1
+	noduleHU      = -400
+	noduleRoomMM  = 20  // round the zone, carried to pre
+	minOverlap    = 0.3 // of the nodule within the zone
+	maxRunnerUp   = 0.5 // of the best score
+)
+
+// nodule is a candidate on a fine grid of pre.
+type nodule struct {
+	mask     *volume.Mask
+	radiusMM float64
+	overlap  float64 // share of it within the zone
+}
+
+func (n nodule) score() float64 { return n.overlap * n.radiusMM }
+
+// nodules returns the candidates under a zone, best first.
+func (p *pair) nodules(z zone) []nodule {
+	points := p.zonePoints(z.mask)
+	ct := p.in.Pre.Geometry
+	lo, hi := volume.Vec{math.Inf(1), math.Inf(1), math.Inf(1)}, volume.Vec{math.Inf(-1), math.Inf(-1), math.Inf(-1)}
+	for _, q := range points {
+		at := ct.Index(q)
+		for a := range 3 {
+			lo[a], hi[a] = min(lo[a], at[a]), max(hi[a], at[a])
+		}
+	}
+	a, b, ok := around(ct, lo, hi, noduleRoomMM)
+	if !ok {
+		return nil
+	}
+	r := newRegion(ct, a, b)
+	g := isotropic(r.Geometry, nodulePixelMM)
+	hu := volume.Resample(p.in.Pre.Crop(a, b), g, noCT)
+	hull := volume.Threshold(volume.Resample(volume.SignedDistance(p.in.PreLungs.Hull.Crop(a, b)), g, -volume.Far), 0, volume.Far)
+	dense := volume.Intersect(volume.Threshold(hu, noduleHU, volume.Far), hull)
+	depth := volume.SignedDistance(dense)
+	for _, seedMM := range []float32{3, 2} { // small tumours only if nothing larger is there
+		out := candidates(dense, depth, seedMM, points, p.zoneStepML(z.mask))
+		if len(out) > 0 && out[0].overlap >= minOverlap {
+			return out
+		}
+	}
+	return nil
+}
+
+// candidates are the parts of dense at least 2 × seedMM thick, regrown.
+func candidates(dense *volume.Mask, depth *volume.Volume, seedMM float32, points []volume.Vec, pointML float64) []nodule {
+	seeds := volume.Threshold(depth, seedMM, volume.Far)
+	labels, sizes := volume.Components(seeds, 26)
+	if len(sizes) < 2 {
+		return nil
+	}
+	n := len(sizes)
+	radius := make([]float64, n)
+	for i, l := range labels {
+		radius[l] = max(radius[l], float64(depth.Data[i]))
+	}
+	out := make([]nodule, 0, n-1)
+	for l := 1; l < n; l++ {
+		grown := volume.Intersect(volume.Dilate(labelled(dense.Geometry, labels, int32(l)), float64(seedMM)+0.75), dense)
+		inside := 0
+		for _, q := range points {
+			at := grown.Index(q)
+			i, j, k := int(math.Round(at[0])), int(math.Round(at[1])), int(math.Round(at[2]))
+			if i >= 0 && j >= 0 && k >= 0 && i < grown.Size[0] && j < grown.Size[1] && k < grown.Size[2] {
+				inside += int(grown.Data[grown.Offset(i, j, k)])
+			}
+		}
+		out = append(out, nodule{mask: grown, radiusMM: radius[l], overlap: min(float64(inside)*pointML/grown.VolumeML(), 1)})
+	}
+	slices.SortStableFunc(out, func(a, b nodule) int { return cmp.Compare(b.score(), a.score()) })
+	return out
+}
+
+// zoneSteps divides each voxel of the work grid so that points lie about a millimetre apart.
+func zoneSteps(g volume.Geometry) (n [3]int) {
+	for a := range 3 {
+		n[a] = max(1, int(math.Ceil(g.Spacing[a]-1e-6)))
+	}
+	return n
+}
+
+func (p *pair) zoneStepML(m *volume.Mask) float64 {
+	n := zoneSteps(m.Geometry)
+	return m.VoxelML() / float64(n[0]*n[1]*n[2])
+}
+
+// zonePoints fills the zone with points about a millimetre apart, carried to pre.
+func (p *pair) zonePoints(m *volume.Mask) []volume.Vec {
+	n := zoneSteps(m.Geometry)
+	var out []volume.Vec
+	lo, hi, _ := m.Bounds()
+	for k := lo[2]; k <= hi[2]; k++ {
+		for j := lo[1]; j <= hi[1]; j++ {
+			for i := lo[0]; i <= hi[0]; i++ {
+				if m.Data[m.Offset(i, j, k)] == 0 {
+					continue
+				}
+				for s := range n[0] * n[1] * n[2] {
+					at := volume.Vec{
+						float64(i) + (float64(s%n[0])+0.5)/float64(n[0]) - 0.5,
+						float64(j) + (float64(s/n[0]%n[1])+0.5)/float64(n[1]) - 0.5,
+						float64(k) + (float64(s/n[0]/n[1])+0.5)/float64(n[2]) - 0.5,
+					}
+					out = append(out, p.in.ToPre.Map(m.Point(at)))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// isotropic is a grid over the same box with equal spacing.
+func isotropic(g volume.Geometry, mm float64) volume.Geometry {
+	for a := range 3 {
+		g.Size[a] = max(1, int(float64(g.Size[a]-1)*g.Spacing[a]/mm)+1)
+		g.Spacing[a] = mm
+	}
+	return g
+}
