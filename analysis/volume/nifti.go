@@ -10,6 +10,8 @@ import (
 	"math"
 	"os"
 	"strings"
+
+	"rfanode/durable"
 )
 
 // NIfTI-1 as in nifti1.h (NIfTI Data Format Working Group, 2004): a header of 348 bytes, 4 bytes of extension flags,
@@ -267,28 +269,24 @@ func WriteMaskNIfTI(path string, m *Mask) error {
 	})
 }
 
-func writeNIfTI(path string, g Geometry, kind, bits uint16, voxels func(io.Writer) error) (err error) {
+func writeNIfTI(path string, g Geometry, kind, bits uint16, voxels func(io.Writer) error) error {
 	for a := range 3 {
 		if g.Size[a] < 1 || g.Size[a] > math.MaxInt16 {
 			return fmt.Errorf("writing NIfTI %s: %d samples along axis %d do not fit the format", path, g.Size[a], a)
 		}
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("writing NIfTI: %w", err)
-	}
-	defer func() {
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
+	err := durable.WriteFile(path, func(w io.Writer) error {
+		b := bufio.NewWriterSize(w, 1<<20)
+		if !strings.HasSuffix(path, ".gz") {
+			if err := writeTo(b, g, kind, bits, voxels); err != nil {
+				return err
+			}
+			return b.Flush()
 		}
+		z, err := gzip.NewWriterLevel(b, gzip.BestSpeed)
 		if err != nil {
-			os.Remove(path) // half a volume must not be taken for one
-			err = fmt.Errorf("writing NIfTI %s: %w", path, err)
+			return err
 		}
-	}()
-	b := bufio.NewWriterSize(f, 1<<20)
-	if strings.HasSuffix(path, ".gz") {
-		z, _ := gzip.NewWriterLevel(b, gzip.BestSpeed)
 		if err := writeTo(z, g, kind, bits, voxels); err != nil {
 			return err
 		}
@@ -296,11 +294,11 @@ func writeNIfTI(path string, g Geometry, kind, bits uint16, voxels func(io.Write
 			return err
 		}
 		return b.Flush()
+	})
+	if err != nil {
+		return fmt.Errorf("writing NIfTI: %w", err)
 	}
-	if err := writeTo(b, g, kind, bits, voxels); err != nil {
-		return err
-	}
-	return b.Flush()
+	return nil
 }
 
 func writeTo(w io.Writer, g Geometry, kind, bits uint16, voxels func(io.Writer) error) error {
