@@ -85,6 +85,7 @@ func childNode(args []string) error {
 // child is a node in a process of its own.
 type child struct {
 	cmd    *exec.Cmd
+	killed sync.Once
 	lines  chan string
 	stderr bytes.Buffer
 }
@@ -113,10 +114,10 @@ func startChild(t *testing.T, dir, address string, takes time.Duration) *child {
 
 // kill is kill -9.
 func (c *child) kill() {
-	if c.cmd.ProcessState == nil {
+	c.killed.Do(func() {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait()
-	}
+	})
 }
 
 // until reads lines up to one that begins with prefix, and returns all of them.

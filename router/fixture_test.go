@@ -290,12 +290,12 @@ func (n *node) receive(t *testing.T, all ...series) {
 	}
 }
 
-const patience = 30 * time.Second // for a busy machine; nothing waits that long when it works
+const patience = 3 * time.Minute // for a busy machine and the race detector; nothing waits that long otherwise
 
 // wait returns the first case, in any order of cases, for which ok.
 func (n *node) wait(t *testing.T, what string, ok func(Case) bool) Case {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		all, err := n.Cases(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -315,7 +315,7 @@ func TestDropDuringAnalysis(t *testing.T) {
 func TestFailedAnalysis(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	n := start(t, Options{AnalysisTime: 500 * time.Millisecond, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+	n := start(t, Options{AnalysisTime: 3 * time.Second, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
 		switch runs.Add(1) {
 		case 1:
 			panic("index out of range")
@@ -336,7 +336,7 @@ func TestFailedAnalysis(t *testing.T) {
 	for _, ch := range n.changes {
 		reasons += ch.Reason + "\n"
 	}
-	if !strings.Contains(reasons, "index out of range") || !strings.Contains(reasons, "longer than 500ms") {
+	if !strings.Contains(reasons, "index out of range") || !strings.Contains(reasons, "longer than 3s") {
 		t.Errorf("the attempts' reasons are not told: %s", reasons)
 	}
 }
