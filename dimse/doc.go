@@ -5,7 +5,8 @@
 // It knows no disk layout, no database and nothing of what the images are for.
 //
 // How to read it: pdu.go has the protocol units as plain data, pdu_read.go and pdu_write.go turn them from and to bytes;
-// state.go is the protocol's state table; association.go is one association, read top to bottom by one goroutine;
-// accept.go and request.go open one; command.go is the command set; client.go and store.go are the client; dataset.go
-// and walk.go are the check; part10.go is the file format.
+// state.go is the protocol's state table; wire.go is the connection with its time limits; association.go is one
+// association, used from top to bottom by one goroutine, message.go what it exchanges, command.go the command set;
+// accept.go and request.go open one; client.go and store.go are the client, implicit.go converts for peers that take
+// nothing else; dataset.go and walk.go are the check; part10.go is the file format.
 package dimse

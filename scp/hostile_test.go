@@ -379,6 +379,29 @@ func TestSilence(t *testing.T) {
 	eventually(t, "nothing is left", func() bool { return len(files(t, r.dir)) == 0 })
 }
 
+// A peer that asks and asks and never reads the answers fills our send buffer; it must not hold the association.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	r := start(t, func(s *scp.Server) {
+		s.Limits.Timeouts = dimse.Timeouts{Stall: 300 * time.Millisecond, Linger: 100 * time.Millisecond}
+		s.Limits.Associations = 1
+	})
+	p := associated(t, r)
+	_ = p.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	_ = p.conn.SetWriteDeadline(time.Now().Add(15 * time.Second))
+	flood := bytes.Repeat(echo(1), 1000)
+	var err error
+	for err == nil {
+		_, err = p.conn.Write(flood)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("the association stands")
+	}
+	eventually(t, "the only place is free again", func() bool {
+		kind, _, _ := dial(t, r).send(goodRequest().bytes()).pdu()
+		return kind == 2
+	})
+}
+
 // Silent connections must not keep good peers out.
 func TestHalfOpen(t *testing.T) {
 	r := start(t, func(s *scp.Server) { s.Limits.HalfOpen = 50; s.Limits.Associations = 4 })
