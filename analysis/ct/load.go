@@ -53,6 +53,7 @@ func loadStack(ctx context.Context, headers []InstanceHeader) (*Series, error) {
 	}
 	s := &Series{Header: sorted[0].Header, Volume: volume.New(g), Instances: make([]Instance, len(sorted))}
 	n := g.Size[0] * g.Size[1]
+	tables := map[scaling][]float32{} // usually one for all slices
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for k := range sorted {
@@ -62,11 +63,16 @@ func loadStack(ctx context.Context, headers []InstanceHeader) (*Series, error) {
 			s.Acquired = h.Acquired
 		}
 		s.LossyCompression = s.LossyCompression || h.LossyCompression
+		scale := h.scaling()
+		if tables[scale] == nil {
+			tables[scale] = scale.hounsfield()
+		}
+		table := tables[scale]
 		group.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			return h.readPixels(s.Volume.Data[k*n:][:n])
+			return h.readPixels(s.Volume.Data[k*n:][:n], table)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -75,8 +81,8 @@ func loadStack(ctx context.Context, headers []InstanceHeader) (*Series, error) {
 	return s, nil
 }
 
-// readPixels reads the slice's pixels as HU; CheckStack has found the header possible.
-func (h *InstanceHeader) readPixels(out []float32) error {
+// readPixels reads the slice's pixels as HU by a table of all 16-bit patterns; CheckStack has found the header possible.
+func (h *InstanceHeader) readPixels(out, table []float32) error {
 	f, err := os.Open(h.Path)
 	if err != nil {
 		return fmt.Errorf("reading pixels: %w", err)
@@ -86,25 +92,40 @@ func (h *InstanceHeader) readPixels(out []float32) error {
 	if _, err := f.ReadAt(raw, h.pixelOffset); err != nil {
 		return fmt.Errorf("reading the pixels of %s: %w", h.Path, err)
 	}
-	table := h.hounsfield()
 	for i := range out {
 		out[i] = table[binary.LittleEndian.Uint16(raw[2*i:])]
 	}
 	return nil
 }
 
+// scaling is how a slice's pixel cells become HU.
+type scaling struct {
+	slope, intercept float64
+	stored, high     int // bits stored, high bit
+	signed, padded   bool
+	padding          paddingRange
+}
+
+func (h *InstanceHeader) scaling() scaling {
+	s := scaling{slope: h.Slope, intercept: h.Intercept, stored: h.BitsStored, high: h.HighBit, signed: h.Signed}
+	if h.padding != nil {
+		s.padded, s.padding = true, *h.padding
+	}
+	return s
+}
+
 // hounsfield maps every 16-bit pattern of a pixel cell to HU.
-func (h *InstanceHeader) hounsfield() []float32 {
+func (s scaling) hounsfield() []float32 {
 	table := make([]float32, 1<<16)
-	down, spare := h.HighBit+1-h.BitsStored, 32-h.BitsStored
+	down, spare := s.high+1-s.stored, 32-s.stored
 	for cell := range table {
 		bits := uint32(cell) >> down << spare
 		value := int32(bits >> spare)
-		if h.Signed {
+		if s.signed {
 			value = int32(bits) >> spare
 		}
-		hu := float32(h.Slope*float64(value) + h.Intercept)
-		if h.padded(uint16(cell), value) || hu < Air {
+		hu := float32(s.slope*float64(value) + s.intercept)
+		if s.isPadding(uint16(cell), value) || hu < Air {
 			hu = Air
 		}
 		table[cell] = hu
@@ -112,16 +133,15 @@ func (h *InstanceHeader) hounsfield() []float32 {
 	return table
 }
 
-// padded reports whether a cell is padding: by its whole pattern, because some senders pad with values beyond the bits
-// stored, or by its value.
-func (h *InstanceHeader) padded(cell uint16, value int32) bool {
-	if h.padding == nil {
+// isPadding reports whether a cell is padding: by its whole pattern, because some senders pad with values beyond the
+// bits stored, or by its value.
+func (s scaling) isPadding(cell uint16, value int32) bool {
+	if !s.padded {
 		return false
 	}
-	a, b := int32(h.padding.value), int32(h.padding.limit)
-	whole := int32(cell)
-	if h.Signed {
-		a, b, whole = int32(int16(h.padding.value)), int32(int16(h.padding.limit)), int32(int16(cell))
+	a, b, whole := int32(s.padding.value), int32(s.padding.limit), int32(cell)
+	if s.signed {
+		a, b, whole = int32(int16(s.padding.value)), int32(int16(s.padding.limit)), int32(int16(cell))
 	}
 	lo, hi := min(a, b), max(a, b)
 	return lo <= value && value <= hi || lo <= whole && whole <= hi
