@@ -54,6 +54,9 @@ type Result struct {
 	PTVML       float64
 	PTZML       float64
 	UncoveredML float64
+	// OutsideScan is the share of the PTV beyond the scan range of the post CT, where no ablation zone can be seen: with
+	// more than 0 the coverage ratio is too low by up to this share.
+	OutsideScan float64
 	Fine        Regions // on the 1 mm grid
 	Native      Regions // on the post CT's own grid
 }
@@ -90,6 +93,7 @@ func Measure(ctx context.Context, in Input) (*Result, error) {
 	r.Fine, r.TCR, r.TCR10 = target(tumour, zone)
 	r.Complete = r.TCR == 1
 	r.GTRML, r.PTVML, r.PTZML, r.UncoveredML = tumour.VolumeML(), r.Fine.PTV.VolumeML(), zone.VolumeML(), r.Fine.Uncovered.VolumeML()
+	r.OutsideScan = outsideScan(r.Fine.PTV, in.PTZ.Geometry)
 	pleura := f.pleura(in.Lung, tumour, zone)
 	r.TCRInLung = clipped(r.Fine, pleura)
 	surface := margins(tumour, zone)

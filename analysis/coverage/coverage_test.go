@@ -267,6 +267,24 @@ func TestJumpingLevels(t *testing.T) {
 	within(t, "PTZ", got.PTZML, want.PTZML, 1e-9)
 }
 
+// TestScanRange: a target that the scan range of the post CT cuts through is reported, with how much of it is missing.
+func TestScanRange(t *testing.T) {
+	pre := cube([3]float64{1, 1, 2})
+	post := volume.Axial([3]int{65, 65, 12}, [3]float64{1, 1, 2}, volume.Vec{-32, -32, -23}) // ends at z = 0
+	res, err := Measure(context.Background(), Input{GTR: ball(pre, volume.Vec{}, 8), PTZ: ball(post, volume.Vec{}, 16), ToPre: same, Lung: everywhere(post)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "share outside", res.OutsideScan, 0.5, 0.05)
+	whole, err := Measure(context.Background(), Input{GTR: ball(pre, volume.Vec{}, 8), PTZ: ball(pre, volume.Vec{}, 16), ToPre: same, Lung: everywhere(pre)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole.OutsideScan != 0 || !whole.Complete {
+		t.Errorf("the whole scan: %g outside, TCR %g", whole.OutsideScan, whole.TCR)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	g := cube([3]float64{2, 2, 5})
 	good := Input{GTR: ball(g, volume.Vec{}, 8), PTZ: ball(g, volume.Vec{}, 14), ToPre: same, Lung: everywhere(g)}

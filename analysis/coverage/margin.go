@@ -28,6 +28,25 @@ func ratio(a, b *volume.Mask) float64 {
 	return float64(both) / float64(all)
 }
 
+// outsideScan is the share of the target's voxels whose centres lie outside the CT.
+func outsideScan(target *volume.Mask, post volume.Geometry) float64 {
+	all, out := 0, 0
+	for n, x := range target.Data {
+		if x == 0 {
+			continue
+		}
+		all++
+		idx := post.Index(voxelPoint(target.Geometry, n))
+		for a := range 3 {
+			if idx[a] < -0.5 || idx[a] > float64(post.Size[a])-0.5 {
+				out++
+				break
+			}
+		}
+	}
+	return float64(out) / float64(max(all, 1))
+}
+
 // pleuraField is the distance to the pleura on the fine grid, mm: > 0 in the lung, < 0 outside.
 type pleuraField struct{ level []float32 }
 
