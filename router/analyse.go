@@ -135,7 +135,7 @@ func (r *Router) runCase(ctx context.Context, in input) (res result, err error) 
 func held(what string, err error) (result, error) {
 	var stack *ct.StackError
 	if errors.As(err, &stack) {
-		return result{state: Held, reason: what + ": " + stack.Reason}, nil
+		return result{state: Held, reason: what + ": " + stackReason(stack)}, nil
 	}
 	return result{}, fmt.Errorf("%s: %w", what, err)
 }

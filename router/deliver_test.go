@@ -165,6 +165,22 @@ func TestDestinationGone(t *testing.T) {
 	}
 }
 
+// Waits longer than the job queue's own rhythm of 5 s go through its scheduler, which runs in an elected process only.
+func TestLongWait(t *testing.T) {
+	t.Parallel()
+	left := 1
+	p := startPACS(t, &pacs{answer: func(string) uint16 {
+		if left--; left >= 0 {
+			return 0xA700
+		}
+		return dimse.StatusSuccess
+	}})
+	n := start(t, Options{Destinations: []Destination{p.destination}, Retry: Retry{First: 7 * time.Second}})
+	n.receive(t, both(pairOf("PID-27"))...)
+	n.wait(t, "told to come back", func(c Case) bool { return strings.Contains(c.Reason, "A700H") })
+	n.waitState(t, Delivered)
+}
+
 func TestRetryWaits(t *testing.T) {
 	r := Retry{First: 5 * time.Second, Max: 15 * time.Minute}
 	for n, want := range map[int]time.Duration{1: 5 * time.Second, 2: 10 * time.Second, 4: 40 * time.Second, 9: 15 * time.Minute, 5000: 15 * time.Minute} {

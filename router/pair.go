@@ -168,7 +168,7 @@ func analysed(cases []past, p pairing) bool {
 func preOf(scans []scan, i int, cases []past) (int, string) {
 	post := scans[i]
 	if post.label == labelledPre {
-		return -1, "its description says it was made before the ablation; the scan after it has not arrived"
+		return -1, "its pair has not arrived: its description says it was made before the ablation, and there is no usable CT after it"
 	}
 	if post.at.IsZero() {
 		return preWithoutTime(scans, i)
@@ -200,9 +200,9 @@ func preOf(scans []scan, i int, cases []past) (int, string) {
 	case sameTime:
 		return -1, "another scan of this patient carries the same acquisition time and no description says which came first: correct the times and send again"
 	case post.label == labelledPost:
-		return -1, "its description says it was made after the ablation; no earlier usable CT of this patient has arrived"
+		return -1, "its pair has not arrived: its description says it was made after the ablation, and there is no usable CT before it"
 	}
-	return -1, "no other usable CT of this patient (same Patient ID and issuer) has arrived"
+	return -1, "its pair has not arrived: there is no other usable CT with the same Patient ID and issuer"
 }
 
 // sameMoment says whether two times cannot be ordered: they are equal, or on one day and one of them is a date only.

@@ -35,19 +35,19 @@ func TestPlan(t *testing.T) {
 		pairs  string // "pre>post" or "pre>post replaces id", in order
 		waits  string // "series: part of the reason"
 	}{
-		"one scan waits": {series: []candidate{cand("a", "1", day(0), "")}, waits: "a: no other usable CT"},
+		"one scan waits": {series: []candidate{cand("a", "1", day(0), "")}, waits: "a: there is no other usable CT"},
 		"the earlier is pre, without any description": {series: []candidate{cand("b", "2", day(1), ""), cand("a", "1", day(0), "")}, pairs: "a>b"},
 		"pre and post in one study":                   {series: []candidate{cand("b", "1", day(0).Add(40*time.Minute), ""), cand("a", "1", day(0), "")}, pairs: "a>b"},
 		"two reconstructions of one scan are no pair": {series: []candidate{cand("b", "1", day(0).Add(2*time.Second), ""), cand("a", "1", day(0), "")},
-			waits: "a: no other usable CT, b: no other usable CT"},
+			waits: "a: there is no other usable CT, b: there is no other usable CT"},
 		"descriptions split what time does not": {series: []candidate{cand("b", "1", day(0).Add(2*time.Minute), "post RFA"), cand("a", "1", day(0), "pre RFA")}, pairs: "a>b"},
 		"a labelled pre is preferred to a later scan without a label": {series: []candidate{
 			cand("a", "1", day(0), "pre RFA"), cand("n", "2", day(1), "needle"), cand("b", "2", day(1).Add(time.Hour), "post RFA")},
 			pairs: "a>n, a>b"},
 		"a labelled pre is never post": {series: []candidate{cand("a", "1", day(0), ""), cand("b", "2", day(1), "pre RFA")},
-			waits: "a: no other usable CT, b: made before the ablation"},
+			waits: "a: there is no other usable CT, b: made before the ablation"},
 		"a labelled post is never pre": {series: []candidate{cand("a", "1", day(0), "post RFA"), cand("b", "2", day(1), "")},
-			waits: "a: made after the ablation, b: no other usable CT"},
+			waits: "a: made after the ablation, b: there is no other usable CT"},
 		"two sessions": {series: []candidate{cand("a", "1", day(0), "pre RFA"), cand("b", "2", day(1), "post RFA"),
 			cand("c", "3", day(90), "pre RFA"), cand("d", "4", day(91), "post RFA")}, pairs: "a>b, c>d"},
 		"a third scan waits for the outcome of the first pair": {series: []candidate{cand("a", "1", day(0), ""), cand("b", "2", day(1), ""), cand("c", "3", day(30), "")},
@@ -67,9 +67,9 @@ func TestPlan(t *testing.T) {
 		"another series later, after a hold: again": {series: []candidate{cand("a", "1", day(0), ""), tiny(cand("b", "2", day(1), "")), cand("t", "2", day(1), "")},
 			cases: []past{caseFor("x", "a", "b", Held)}, pairs: "a>t replaces x"},
 		"equal times": {series: []candidate{cand("a", "1", day(0), ""), cand("b", "2", day(0), "")},
-			waits: "a: no other usable CT, b: same acquisition time"},
+			waits: "a: there is no other usable CT, b: same acquisition time"},
 		"equal times, told apart by description": {series: []candidate{cand("a", "1", day(0), "post RFA"), cand("b", "2", day(0), "pre RFA")}, waits: "a: made after the ablation, b: made before"},
-		"a date without a time, on the same day": {series: []candidate{cand("a", "1", day(0), ""), onlyDate}, waits: "a: same acquisition time, b: no other usable CT"},
+		"a date without a time, on the same day": {series: []candidate{cand("a", "1", day(0), ""), onlyDate}, waits: "a: same acquisition time, b: there is no other usable CT"},
 		"no times at all":                        {series: []candidate{cand("a", "1", none, ""), cand("b", "2", none, "")}, waits: "a: no acquisition date, b: no acquisition date"},
 		"no times, but described":                {series: []candidate{cand("a", "1", none, "post RFA"), cand("b", "2", none, "pre RFA")}, pairs: "b>a"},
 	} {

@@ -123,12 +123,12 @@ func TestUnusableSeries(t *testing.T) {
 		state  State
 		reason string
 	}{
-		"1.1.1": {Waiting, "no other usable CT"},
+		"1.1.1": {Waiting, "there is no other usable CT"},
 		"1.2.1": {NotAnalysable, "localizer"},
 		"1.3.1": {NotAnalysable, "3 slices"},
 		"1.4.1": {NotAnalysable, "slices are missing between 40.0 and 50.0 mm"},
-		"1.5.1": {Waiting, "no other usable CT"},
-		"1.6.1": {Waiting, "no other usable CT"},
+		"1.5.1": {Waiting, "there is no other usable CT"},
+		"1.6.1": {Waiting, "there is no other usable CT"},
 		"1.7.1": {NotAnalysable, "no Patient ID"},
 	}
 	n.wait(t, "settled", func(Case) bool {

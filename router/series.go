@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -101,13 +102,22 @@ func (r *Router) judgeSeries(ctx context.Context, s quietSeries) (verdict, error
 		return no("it carries no Patient ID, so that its pair cannot be found safely: correct it and send again")
 	}
 	if err := ct.CheckStack(headers); err != nil {
-		return no(err.Error())
+		return no(stackReason(err))
 	}
 	text, err := json.Marshal(factsOf(headers))
 	if err != nil {
 		return verdict{}, err
 	}
 	return verdict{state: Waiting, reason: lookingForPair, facts: string(text), set: setDigest(s.uid, uids)}, nil
+}
+
+// stackReason names the kind of fault before its description.
+func stackReason(err error) string {
+	var fault *ct.StackError
+	if errors.As(err, &fault) {
+		return string(fault.Problem) + ": " + fault.Reason
+	}
+	return err.Error()
 }
 
 // lookingForPair is the reason of a usable series until pairing has looked at its patient.
