@@ -92,7 +92,6 @@ type walker struct {
 	explicit bool
 	want     map[tag]bool
 	out      *dataset
-	head     [12]byte
 	scratch  []byte
 }
 
