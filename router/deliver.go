@@ -77,10 +77,14 @@ func (r *Router) deliver(ctx context.Context, job *river.Job[deliverArgs]) error
 	}
 	if sendErr != nil {
 		for i, p := range sent {
-			if !answered[i] {
-				if err := r.recordOutcome(ctx, id, name, p, Pending, -1, sendErr.Error()); err != nil {
-					return err
-				}
+			if answered[i] {
+				continue
+			}
+			if err := r.recordOutcome(ctx, id, name, p, Pending, -1, sendErr.Error()); err != nil {
+				return err
+			}
+			if !beforeSending(sendErr) {
+				break // this one was under way; those behind it go first next time, should it be the cause
 			}
 		}
 		again = append(again, sendErr.Error())
@@ -89,6 +93,13 @@ func (r *Router) deliver(ctx context.Context, job *river.Job[deliverArgs]) error
 		}
 	}
 	return r.concludeDelivery(ctx, id, name, hold, again)
+}
+
+// beforeSending says whether an error came before the first object was on its way.
+func beforeSending(err error) bool {
+	var connect *dimse.ConnectError
+	var rejected *dimse.RejectedError
+	return errors.As(err, &connect) || errors.As(err, &rejected)
 }
 
 // concludeDelivery parks what has been tried for too long, settles the case, and says when to come back for the rest.
@@ -168,7 +179,8 @@ func status(o dimse.Outcome) int {
 	return int(o.Status)
 }
 
-// pending lists what of a case is still to be sent to a destination, in the order of sending.
+// pending lists what of a case is still to be sent to a destination, in the order of sending; what has failed more often
+// comes last, so that an object that breaks every association does not keep the others back.
 func (r *Router) pending(ctx context.Context, id, destination string) ([]parcel, error) {
 	return collect(ctx, r.db.index, func(rows *sql.Rows) (p parcel, err error) {
 		var created int64
@@ -176,7 +188,7 @@ func (r *Router) pending(ctx context.Context, id, destination string) ([]parcel,
 		p.created = fromMicros(created)
 		return p, err
 	}, `SELECT b.seq, b.attempts, o.role, o.file, b.created_at FROM outbox b JOIN object o ON o.case_id = b.case_id AND o.seq = b.seq
-		WHERE b.case_id = ? AND b.destination = ? AND b.state = ? ORDER BY b.seq`, id, destination, Pending)
+		WHERE b.case_id = ? AND b.destination = ? AND b.state = ? ORDER BY b.attempts, b.seq`, id, destination, Pending)
 }
 
 // recordOutcome notes the outcome of one attempt at one object, unless a person has ended the case meanwhile. It is

@@ -103,6 +103,26 @@ func TestOutOfResources(t *testing.T) {
 	}
 }
 
+// An object that breaks every association does not keep the others back.
+func TestOneObjectBreaksTheAssociation(t *testing.T) {
+	t.Parallel()
+	culprit := ""
+	p := startPACS(t, &pacs{answer: func(sop string) uint16 {
+		if culprit == "" {
+			culprit = sop
+		}
+		if sop == culprit {
+			return breaks
+		}
+		return dimse.StatusSuccess
+	}})
+	n := start(t, Options{Destinations: []Destination{p.destination}})
+	n.receive(t, both(pairOf("PID-28"))...)
+	n.wait(t, "delivered but for one object", func(c Case) bool {
+		return c.State == Delivering && len(c.Objects) > 1 && p.count() == len(c.Objects)-1
+	})
+}
+
 // An association rejected for good asks for a person: the destination is left alone but for a probe, and delivery goes
 // on when the probe is answered. Another destination is not held up meanwhile.
 func TestRejectedAssociation(t *testing.T) {

@@ -29,7 +29,7 @@ type facts struct {
 	FieldMM           float64   `json:"field_mm"`  // smaller side of the field of view
 }
 
-// factsOf describes a regular stack (ct.CheckStack).
+// factsOf describes a series. What it says of the geometry holds for a regular stack only (ct.CheckStack).
 func factsOf(headers []ct.InstanceHeader) facts {
 	first := headers[0]
 	f := facts{

@@ -322,6 +322,9 @@ func lines(all []Case) string {
 	return b.String()
 }
 
+// breaks as an answer makes the receiver abort the association instead.
+const breaks = 0xFFFF
+
 // pacs is a receiver of results.
 type pacs struct {
 	destination Destination
@@ -413,7 +416,9 @@ func (p *pacs) serve(ctx context.Context, conn net.Conn) {
 			if err != nil {
 				return
 			}
-			status = p.keep(m.Command.AffectedSOPInstanceUID, data)
+			if status = p.keep(m.Command.AffectedSOPInstanceUID, data); status == breaks {
+				return // and abort
+			}
 		}
 		if as.Respond(m, status, "") != nil {
 			return

@@ -125,6 +125,7 @@ func (r *Router) startWorkers(ctx context.Context) (*river.Client[*sql.Tx], erro
 		Logger:            riverLog(r.log),
 		FetchPollInterval: 250 * time.Millisecond,
 		JobTimeout:        max(r.opts.AnalysisTime, deliveryTimeout),
+		JobStuckHandler:   r.jobStuck,
 		MaxAttempts:       maxCrashes,
 	})
 	if err != nil {
@@ -134,6 +135,13 @@ func (r *Router) startWorkers(ctx context.Context) (*river.Client[*sql.Tx], erro
 		return nil, fmt.Errorf("start the workers: %w", err)
 	}
 	return client, nil
+}
+
+// jobStuck is told of a job that goes on although its time is over and it was told to stop. The first such job gets a
+// substitute for its place, so that one case cannot stop all others; more would use up the machine.
+func (r *Router) jobStuck(_ context.Context, stuck river.JobStuckHandlerParams) river.JobStuckHandlerResult {
+	r.log.Error("a job does not end although its time is over: start the node again soon", "job", stuck.ID, "kind", stuck.Kind, "stuck", stuck.TotalStuckJobs)
+	return river.JobStuckHandlerResult{AddWorkerSlot: stuck.TotalStuckJobs <= 1}
 }
 
 // loop calls f at once and then every so often until ctx is done. An error is logged here; f is tried again.

@@ -82,7 +82,6 @@ func (r *Router) judgeSeries(ctx context.Context, s quietSeries) (verdict, error
 	if err != nil {
 		return verdict{}, err
 	}
-	no := func(reason string) (verdict, error) { return verdict{state: NotAnalysable, reason: reason}, nil }
 	headers := make([]ct.InstanceHeader, 0, len(files))
 	uids := make([]string, 0, len(files))
 	for _, f := range files {
@@ -91,24 +90,31 @@ func (r *Router) judgeSeries(ctx context.Context, s quietSeries) (verdict, error
 		}
 		h, err := ct.ReadHeader(f.path)
 		if err != nil {
-			return no(fmt.Sprintf("instance %s cannot be read: %v", f.sopUID, err))
+			return verdict{state: NotAnalysable, reason: fmt.Sprintf("instance %s cannot be read: %v", f.sopUID, err)}, nil
 		}
 		headers, uids = append(headers, h), append(uids, f.sopUID)
+	}
+	if len(headers) == 0 {
+		return verdict{state: NotAnalysable, reason: "the index knows no instance of it"}, nil
 	}
 	if strings.EqualFold(strings.TrimSpace(headers[0].ModelName), ownModelName) {
 		return verdict{state: stateStored, reason: "made by rfanode"}, nil
 	}
-	if s.patientID == "" {
-		return no("it carries no Patient ID, so that its pair cannot be found safely: correct it and send again")
-	}
-	if err := ct.CheckStack(headers); err != nil {
-		return no(stackReason(err))
-	}
-	text, err := json.Marshal(factsOf(headers))
+	text, err := json.Marshal(factsOf(headers)) // also of an unusable series: people find it by its date and description
 	if err != nil {
 		return verdict{}, err
 	}
-	return verdict{state: Waiting, reason: lookingForPair, facts: string(text), set: setDigest(s.uid, uids)}, nil
+	v := verdict{state: NotAnalysable, facts: string(text), set: setDigest(s.uid, uids)}
+	fault := ct.CheckStack(headers)
+	switch {
+	case s.patientID == "":
+		v.reason = "it carries no Patient ID, so that its pair cannot be found safely: correct it and send again"
+	case fault != nil:
+		v.reason = stackReason(fault)
+	default:
+		v.state, v.reason = Waiting, lookingForPair
+	}
+	return v, nil
 }
 
 // stackReason names the kind of fault before its description.
