@@ -67,7 +67,7 @@ func newAnatomy(ctx context.Context, b build) (*anatomy, error) {
 		}
 		cage := levelDistance(raw, fieldCage, i, j, k)
 		if a.female {
-			body = -softMin(-body, -a.breast(p), 14)
+			body = softMax(body, a.breast(p), 22)
 		}
 		return [4]float32{
 			fieldBody: float32(body), fieldCage: float32(cage),
@@ -94,7 +94,7 @@ func levelDistance(l *lattice, field, i, j, k int) float64 {
 		g[a] = float64(d) / (float64(hi[a]-lo[a]) * l.step)
 	}
 	const flattest = 0.004 // per mm: keeps the distance finite where the level has its maximum
-	return float64(l.data[l.offset(i, j, k)][field]) / math.Max(length(g), flattest)
+	return float64(l.data[l.offset(i, j, k)][field]) / max(length(g), flattest)
 }
 
 // cageLevel is 1 in the axis of the rib cage and 0 on the inside of the chest wall: a superelliptic tube with a dome.
@@ -105,7 +105,7 @@ func (a *anatomy) cageLevel(p vec) float64 {
 	if y > 0 {
 		half = a.back
 	}
-	up := math.Max(0, (p[2]-waist)/(a.apex-waist))
+	up := max(0, (p[2]-waist)/(a.apex-waist))
 	narrow := 1 - 0.05*smoothstep(waist, -180, p[2])
 	return 1 - blunt(p[0]/(a.lateral*narrow)) - blunt(y/half) - blunt(up)
 }
@@ -124,12 +124,15 @@ func (a *anatomy) bodyLevel(p vec) float64 {
 	if y > 0 { // the groove over the spinous processes
 		ap -= 5 * math.Exp(-p[0]*p[0]/600)
 	}
+	if y > 0 { // flat, from lying on the table
+		return 1 - blunt(p[0]/lat) - blunt(y/ap)*math.Sqrt(y/ap)
+	}
 	return 1 - blunt(p[0]/lat) - blunt(y/ap)
 }
 
 // breast is the depth inside the breasts.
 func (a *anatomy) breast(p vec) float64 {
-	return ellipsoid(vec{math.Abs(p[0]) - 74, p[1] + a.bodyAP - 14, p[2] + 38}, vec{58, 42, 56})
+	return ellipsoid(vec{math.Abs(p[0]) - 78, p[1] + a.bodyAP - 14, p[2] + 38}, vec{64, 34, 60})
 }
 
 // ellipsoid is the depth inside an ellipsoid with the given half-axes, p from its centre (first-order distance).
@@ -138,7 +141,7 @@ func ellipsoid(p, half vec) float64 {
 	k0 := length(q)
 	k1 := length(vec{q[0] / half[0], q[1] / half[1], q[2] / half[2]})
 	if k1 < 1e-9 {
-		return math.Min(half[0], math.Min(half[1], half[2]))
+		return min(half[0], min(half[1], half[2]))
 	}
 	return k0 * (1 - k0) / k1
 }

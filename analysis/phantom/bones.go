@@ -5,7 +5,8 @@ import "math"
 const (
 	ribPitch     = 24.0 // mm between ribs and between vertebrae
 	ribs         = 12
-	ribDrop      = 54.0 // from the spine to the end of the bony rib
+	ribDrop      = 40.0 // from the spine to the end of the first bony rib
+	ribDropMore  = 8.0  // and how much more for every rib below it
 	bonyRib      = 0.76 // share of the way round the chest that is bone, the rest is cartilage
 	vertebraHalf = 10.0 // half the height of a vertebral body; the disc fills the rest of the pitch
 )
@@ -29,18 +30,19 @@ func (c *chest) wallBones(v float64, m vec, out, body float64) float64 {
 	if out < 14 {
 		v = c.rib(v, m, out, round)
 		if x < 26 && y < 0 {
-			long := math.Min(18-x+4*smoothstep(40, 70, m[2]), math.Min(m[2]+78, c.apex-22-m[2]))
-			if d := math.Min(long, 5-math.Abs(out-6)); d > -w {
+			broad := 17 + 8*smoothstep(40, 66, m[2])
+			d := min(ellipsoid(vec{x, out - 7, 0}, vec{broad, 6, 1e6}), min(m[2]+78, c.apex-22-m[2]))
+			if d > -w {
 				v = lerp(v, c.boneHU(m, d, 1), edge(d, w))
 			}
 		}
 	}
 	if out > 10 && round > 0.1 && round < 0.5 && m[2] > -10 { // shoulder blade, with its spine
 		high := (m[2] + 8) / (c.apex + 8)
-		inPlane := math.Min((round-0.30+0.17*high)*300, (0.34+0.10*high-round)*300)
-		d := math.Min(inPlane, 2.1-math.Abs(out-20))
-		ridge := math.Min(math.Min(inPlane, 3-math.Abs(m[2]-0.72*c.apex-0.3*x+30)), math.Min(out-19, 36-out))
-		d = math.Min(math.Max(d, ridge), body-7)
+		inPlane := min((round-0.30+0.17*high)*300, (0.34+0.10*high-round)*300)
+		d := min(inPlane, min(2.3, 1.2+0.06*inPlane)-math.Abs(out-20+3*math.Sin(9*round)))
+		ridge := min(min(inPlane, 3-math.Abs(m[2]-0.72*c.apex-0.3*x+30)), min(out-19, 36-out))
+		d = min(max(d, ridge), body-7)
 		if d > -w {
 			v = lerp(v, c.boneHU(m, d, 1.1), edge(d, w))
 		}
@@ -50,19 +52,20 @@ func (c *chest) wallBones(v float64, m vec, out, body float64) float64 {
 
 // rib adds the rib or its cartilage that is nearest to m.
 func (c *chest) rib(v float64, m vec, out, round float64) float64 {
-	drop := ribDrop * round / bonyRib
-	if round > bonyRib {
-		drop = ribDrop - 26*(round-bonyRib)/(1-bonyRib)
+	way := round / bonyRib
+	if way > 1 { // the cartilage rises to the sternum
+		way = 1 - 0.5*(way-1)/(1/bonyRib-1)
 	}
-	level := (c.apex - 8 - m[2] - drop) / ribPitch
+	pitch := ribPitch + ribDropMore*way
+	level := (c.apex - 8 - m[2] - ribDrop*way) / pitch
 	n := math.Round(level)
-	if n < 0 || n >= ribs || (n >= 7 && round > 0.66) || round < 0.04 {
+	if n < 0 || n >= ribs || (n >= 7 && round > 0.66-0.09*(n-7)) || round < 0.04 {
 		return v
 	}
-	along := (level - n) * ribPitch * 0.9 // across the rib, in the wall
+	along := (level - n) * pitch * 0.9 // across the rib, in the wall
 	tall, thick := 6.6, 3.7
 	q := math.Hypot(along/tall, (out-6)/thick)
-	d := (1 - q) * thick * (1 + 0.5*math.Min(1, math.Abs(along)/tall))
+	d := (1 - q) * thick * (1 + 0.5*min(1, math.Abs(along)/tall))
 	if d < -c.blur {
 		return v
 	}
@@ -84,22 +87,22 @@ func (c *chest) spine(v float64, m vec, w float64) float64 {
 	high := math.Abs(up)
 
 	body := ellipsoid(vec{m[0], y, 0}, vec{17, 14.5, 1e6})
-	body = math.Min(body, 20)
+	body = min(body, 20)
 	if body > -w {
 		hu := 85 + 5*c.tex.at(m, 3)
 		if d := vertebraHalf - high; d > -w {
-			hu = lerp(hu, c.boneHU(m, math.Min(body, d), 1.2), edge(d, w))
+			hu = lerp(hu, c.boneHU(m, min(body, d), 1.2), edge(d, w))
 		}
 		v = lerp(v, hu, edge(body, w))
 	}
 	r := math.Hypot(m[0], y-23)
 	canal := 8.5 - r
-	arch := math.Min(math.Min(12.8-r, r-8.5), 9.5-high)
-	transverse := math.Min(math.Min(3.6-math.Abs(y-22-0.12*x), 5.5-high), math.Min(x-9, 34-x))
+	arch := min(min(12.8-r, r-8.5), 9.5-high)
+	transverse := min(min(3.6-math.Abs(y-22-0.12*x), 5.5-high), min(x-9, 34-x))
 	slope := m[2] + 0.7*(y-33) - c.apex + 8
 	slope -= math.Round(slope/ribPitch) * ribPitch
-	process := math.Min(math.Min(2.9-x, 8-math.Abs(slope)), math.Min(y-31, 56-y))
-	d := math.Max(math.Max(arch, transverse), process)
+	process := min(min(2.9-x, 8-math.Abs(slope)), min(y-31, 56-y))
+	d := max(max(arch, transverse), process)
 	if d > -w {
 		v = lerp(v, c.boneHU(m, d, 1.3), edge(d, w))
 	}

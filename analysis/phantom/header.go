@@ -18,8 +18,9 @@ func (o Options) headers(pre, post volume.Geometry) (*ct.Series, *ct.Series) {
 	}
 	a := o.series("pre", pre, o.Acquired)
 	b := o.series("post", post, later)
+	b.ConvolutionKernel, b.ContrastAgent = o.post().Kernel.String(), o.post().agent()
 	a.StudyDescription, a.SeriesDescription = "CT CHEST", fmt.Sprintf("CHEST %.1f %s PRE RFA", o.SliceMM, o.Kernel)
-	b.StudyDescription, b.SeriesDescription = "CT CHEST FOLLOW-UP RFA", fmt.Sprintf("CHEST %.1f %s POST RFA", o.SliceMM, o.Kernel)
+	b.StudyDescription, b.SeriesDescription = "CT CHEST FOLLOW-UP RFA", fmt.Sprintf("CHEST %.1f %s POST RFA", o.SliceMM, o.post().Kernel)
 	if o.SameStudy {
 		b.StudyInstanceUID, b.StudyDate, b.StudyTime, b.StudyID = a.StudyInstanceUID, a.StudyDate, a.StudyTime, a.StudyID
 		b.AccessionNumber, b.StudyDescription, b.SeriesNumber = a.AccessionNumber, a.StudyDescription, "5"
@@ -55,9 +56,7 @@ func (o Options) series(role string, g volume.Geometry, start time.Time) *ct.Ser
 	s.StationName = "PHANTOM"
 	s.SoftwareVersions = "phantom/1"
 	s.ConvolutionKernel = o.Kernel.String()
-	if o.Contrast {
-		s.ContrastAgent = "IOMEPROL 400"
-	}
+	s.ContrastAgent = o.agent()
 	s.SliceThickness = o.SliceMM
 	s.Acquired = start
 	n := g.Size[2]
@@ -71,4 +70,11 @@ func (o Options) series(role string, g volume.Geometry, start time.Time) *ct.Ser
 		})
 	}
 	return s
+}
+
+func (o Options) agent() string {
+	if o.Contrast {
+		return "IOMEPROL 400"
+	}
+	return ""
 }

@@ -13,14 +13,17 @@ import (
 type lattice struct {
 	origin vec
 	step   float64
+	perMM  float64
 	n      [3]int
+	top    vec // the last place, just before the last node, from the origin
 	data   [][4]float32
 }
 
 func newLattice(lo, hi vec, step float64) *lattice {
-	l := &lattice{origin: lo, step: step}
+	l := &lattice{origin: lo, step: step, perMM: 1 / step}
 	for a := range 3 {
 		l.n[a] = int((hi[a]-lo[a])/step) + 2
+		l.top[a] = (float64(l.n[a]-1) - 1e-6) * step
 	}
 	l.data = make([][4]float32, l.n[0]*l.n[1]*l.n[2])
 	return l
@@ -45,42 +48,40 @@ func (l *lattice) fill(ctx context.Context, f func(p vec, i, j, k int) [4]float3
 }
 
 // at interpolates the fields; outside the grid the value of its border is taken.
-func (l *lattice) at(p vec) (v [4]float64) {
-	var idx [3]int
-	var f [3]float32
-	for a := range 3 {
-		x := (p[a] - l.origin[a]) / l.step
-		i := 0
-		switch {
-		case x <= 0:
-			x = 0
-		case x >= float64(l.n[a]-1):
-			i, x = l.n[a]-2, 1
-		default:
-			i = int(x)
-			if i > l.n[a]-2 {
-				i = l.n[a] - 2
-			}
-			x -= float64(i)
-		}
-		idx[a], f[a] = i, float32(x)
-	}
-	o := l.offset(idx[0], idx[1], idx[2])
-	sy, sz := l.n[0], l.n[0]*l.n[1]
-	c00, c01 := &l.data[o], &l.data[o+1]
-	c10, c11 := &l.data[o+sy], &l.data[o+sy+1]
-	d00, d01 := &l.data[o+sz], &l.data[o+sz+1]
-	d10, d11 := &l.data[o+sz+sy], &l.data[o+sz+sy+1]
-	for c := range 4 {
-		a := c00[c] + f[0]*(c01[c]-c00[c])
-		b := c10[c] + f[0]*(c11[c]-c10[c])
-		d := d00[c] + f[0]*(d01[c]-d00[c])
-		e := d10[c] + f[0]*(d11[c]-d10[c])
-		a += f[1] * (b - a)
-		d += f[1] * (e - d)
-		v[c] = float64(a + f[2]*(d-a))
+func (l *lattice) at(p vec) [4]float64 {
+	x := within(p[0]-l.origin[0], l.top[0]) * l.perMM
+	y := within(p[1]-l.origin[1], l.top[1]) * l.perMM
+	z := within(p[2]-l.origin[2], l.top[2]) * l.perMM
+	i, j, k := int(x), int(y), int(z)
+	fx, fy, fz := float32(x-float64(i)), float32(y-float64(j)), float32(z-float64(k))
+	o := (k*l.n[1]+j)*l.n[0] + i
+	below, above := l.data[o:], l.data[o+l.n[0]*l.n[1]:]
+	a, b := &below[0], &below[1]
+	c, d := &below[l.n[0]], &below[l.n[0]+1]
+	e, f := &above[0], &above[1]
+	g, h := &above[l.n[0]], &above[l.n[0]+1]
+	var v [4]float64
+	for n := range v {
+		ab := a[n] + fx*(b[n]-a[n])
+		cd := c[n] + fx*(d[n]-c[n])
+		ef := e[n] + fx*(f[n]-e[n])
+		gh := g[n] + fx*(h[n]-g[n])
+		ab += fy * (cd - ab)
+		ef += fy * (gh - ef)
+		v[n] = float64(ab + fz*(ef-ab))
 	}
 	return v
+}
+
+// within cuts x to 0 … top.
+func within(x, top float64) float64 {
+	if x < 0 {
+		return 0
+	}
+	if x > top {
+		return top
+	}
+	return x
 }
 
 // parallel runs work(0) … work(n-1) on as many goroutines as Go may use. The items must not depend on each other.

@@ -43,7 +43,7 @@ func newTumour(s *stream, kind Kind, centre vec, radius float64) tumour {
 	a, b := s.between(0.88, 1.14), s.between(0.9, 1.1)
 	t.half = vec{radius * a, radius * b, radius / (a * b)}
 	t.lobes = newWaves(s, 6, 0.9*radius+3, 2.4*radius+3, 0.035*radius)
-	t.reach = math.Max(t.half[0], math.Max(t.half[1], t.half[2]))*1.02 + 0.22*radius
+	t.reach = max(t.half[0], max(t.half[1], t.half[2]))*1.02 + 0.22*radius
 	return t
 }
 
@@ -75,7 +75,7 @@ func (t *tumour) apply(v float64, m vec, w float64, tex *texture) float64 {
 	case GroundGlass:
 		hu = glass
 	}
-	return math.Max(v, lerp(v, hu, share))
+	return max(v, lerp(v, hu, share))
 }
 
 // zone is the ablation zone: an uneven ellipsoid with a dense rim, ground glass and a solid core.
@@ -119,5 +119,5 @@ func (z *zone) apply(v float64, m vec, w float64, tex *texture) float64 {
 	t := tex.at(m, 3)
 	hu := lerp(z.rim+25*t, z.halo+65*t, smoothstep(2.2, 5.6, d+0.5*tex.at(m, 5)))
 	hu = lerp(hu, 15+12*t, edge(z.core-r+1.2*tex.at(m, 6), w+1))
-	return lerp(v, math.Max(v, hu), opacity*share)
+	return lerp(v, max(v, hu), opacity*share)
 }

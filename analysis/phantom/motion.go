@@ -23,7 +23,7 @@ func (m *motion) toPre(p vec) vec {
 	return vec{p[0] + u[0], p[1] + u[1], p[2] + u[2]}
 }
 
-// density is the compression of the tissue seen at p of post.
+// at also gives the compression of the tissue that post shows at p.
 func (m *motion) at(p vec) (material vec, density float64) {
 	u := m.field.at(p)
 	return vec{p[0] + u[0], p[1] + u[1], p[2] + u[2]}, clamp(u[3], 0.6, 1.4)
@@ -93,7 +93,7 @@ func (s *stream) sign() float64 {
 func (b *breathing) displacement(p vec) vec {
 	f := b.fields.at(p)
 	depth := (b.apex - p[2]) / (b.apex - b.domeRight)
-	depth = softMin(math.Max(depth, 0), 1.2, 0.3)
+	depth = softMin(max(depth, 0), 1.2, 0.3)
 	ventral := clamp(-p[1]/80, -1.2, 1.2)
 	share := b.amplitude / 15
 	in := vec{
@@ -127,13 +127,13 @@ func (m *motion) determinants(ctx context.Context) error {
 			for i := range l.n[0] {
 				d := l.determinant(i, j, k)
 				l.data[l.offset(i, j, k)][3] = float32(d)
-				least[k] = math.Min(least[k], d)
+				least[k] = min(least[k], d)
 			}
 		}
 	})
 	m.leastDet = math.Inf(1)
 	for _, d := range least {
-		m.leastDet = math.Min(m.leastDet, d)
+		m.leastDet = min(m.leastDet, d)
 	}
 	return err
 }

@@ -80,16 +80,20 @@ type Options struct {
 	NoiseHU  float64 `json:"noise_hu"` // standard deviation in soft tissue; 14 soft, 35 sharp
 	Contrast bool    `json:"contrast"` // enhanced vessels in both
 
+	OtherKernelPost   bool `json:"other_kernel_post"`   // post has the other kernel, with its noise
+	OtherContrastPost bool `json:"other_contrast_post"` // post is enhanced where pre is not, or the reverse
+
 	// Lesion.
 	Tumour         Kind     `json:"tumour"`
 	TumourRadiusMM float64  `json:"tumour_radius_mm"` // 7 to 12 by the seed
 	Site           Site     `json:"site"`
 	Nodules        int      `json:"nodules"` // further, untreated nodules of 2.5 to 6 mm radius
 	Coverage       Coverage `json:"coverage"`
-	HaloHU         float64  `json:"halo_hu"`     // of the zone's ground glass; -480 to -350 by the seed
-	Tail           bool     `json:"tail"`        // the zone runs out along the needle track
-	EffusionMM     float64  `json:"effusion_mm"` // depth of a pleural effusion in post; none
-	Contraction    float64  `json:"contraction"` // shrinking of the tissue round the lesion, 0 to 0.2; none
+	HaloHU         float64  `json:"halo_hu"`         // of the zone's ground glass; -480 to -350 by the seed
+	Tail           bool     `json:"tail"`            // the zone runs out along the needle track
+	EffusionMM     float64  `json:"effusion_mm"`     // depth of a pleural effusion in post; none
+	PneumothoraxMM float64  `json:"pneumothorax_mm"` // depth of a pneumothorax in post; none
+	Contraction    float64  `json:"contraction"`     // shrinking of the tissue round the lesion, 0 to 0.2; none
 
 	// Motion between the two.
 	BreathingMM float64 `json:"breathing_mm"` // craniocaudal, at the base; 9
@@ -133,12 +137,13 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Sex == "" {
 		o.Sex = map[bool]string{true: "F", false: "M"}[female]
 	}
-	number(&o.NoiseHU, map[Kernel]float64{Soft: 14, Sharp: 35}[o.Kernel])
+	number(&o.NoiseHU, usualNoise(o.Kernel))
 	number(&o.TumourRadiusMM, radius)
 	if o.HaloHU == 0 {
 		o.HaloHU = halo
 	}
 	number(&o.EffusionMM, 0)
+	number(&o.PneumothoraxMM, 0)
 	number(&o.BreathingMM, 9)
 	number(&o.RotationDeg, turn)
 	number(&o.ShiftMM, shift)
@@ -155,7 +160,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Days == 0 {
 		o.Days = 30
 	}
-	whole := int(math.Ceil((topMM-bottomMM)/math.Max(o.SliceMM, 0.1))) + 1
+	whole := int(math.Ceil((topMM-bottomMM)/max(o.SliceMM, 0.1))) + 1
 	if o.Slices <= 0 || o.Slices > whole {
 		o.Slices = whole
 	}
@@ -172,6 +177,8 @@ func (o Options) check() error {
 		return fmt.Errorf("phantom: slices of %g mm: choose 0.3 to 12", o.SliceMM)
 	case o.TumourRadiusMM < 1.5 || o.TumourRadiusMM > 30:
 		return fmt.Errorf("phantom: tumour radius of %g mm: choose 1.5 to 30", o.TumourRadiusMM)
+	case o.Kernel != Soft && o.Kernel != Sharp:
+		return fmt.Errorf("phantom: kernel %d: choose %d (soft) or %d (sharp)", o.Kernel, Soft, Sharp)
 	case o.Sex != "M" && o.Sex != "F":
 		return fmt.Errorf("phantom: sex %q: choose M or F", o.Sex)
 	case o.Contraction < 0 || o.Contraction > 0.3:
@@ -184,12 +191,33 @@ func (o Options) check() error {
 	return nil
 }
 
+// post returns the options as they apply to the post series.
+func (o Options) post() Options {
+	if o.OtherKernelPost {
+		usual := o.NoiseHU == usualNoise(o.Kernel)
+		o.Kernel = map[Kernel]Kernel{Soft: Sharp, Sharp: Soft}[o.Kernel]
+		if usual {
+			o.NoiseHU = usualNoise(o.Kernel)
+		}
+	}
+	o.Contrast = o.Contrast != o.OtherContrastPost
+	return o
+}
+
+// usualNoise is the standard deviation in soft tissue, HU, that goes with a kernel.
+func usualNoise(k Kernel) float64 {
+	if k == Sharp {
+		return 35
+	}
+	return 14
+}
+
 // blur is the width of an edge: the kernel's, at least the pixels' own.
 func (o Options) blur() float64 {
 	if o.Kernel == Sharp {
-		return math.Max(0.9, o.SpacingMM)
+		return max(0.9, o.SpacingMM)
 	}
-	return math.Max(1.5, 1.2*o.SpacingMM)
+	return max(1.5, 1.2*o.SpacingMM)
 }
 
 func (o Options) tablePre() float64 { return 134 + newStream(o.Seed, "table").between(0, 5) }

@@ -26,7 +26,7 @@ type PairResult struct {
 	GTRPre   *volume.Mask // tumour on the grid of pre: voxels at least half filled
 	GTRPost  *volume.Mask // the same tumour carried to post, on the grid of post
 	PTZPost  *volume.Mask // ablation zone on the grid of post, empty without ablation
-	LungPre  *volume.Mask // both lungs with all that lies in them, voxel centres
+	LungPre  *volume.Mask // both lungs with all that lies in them
 	LungPost *volume.Mask
 
 	Fine      Fine       // the structures in the post frame, 1 mm
@@ -60,6 +60,18 @@ const attempts = 40
 // Pair makes the pair that the options describe. It fails only on options that contradict each other, such as a tumour
 // that fits nowhere in the lungs, or when ctx ends.
 func Pair(ctx context.Context, opts Options) (*PairResult, error) {
+	r, err := settle(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.show(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// settle decides everything about a pair but takes no pictures: anatomy, lesion, motion, and what is true of them.
+func settle(ctx context.Context, opts Options) (*PairResult, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -75,10 +87,10 @@ func Pair(ctx context.Context, opts Options) (*PairResult, error) {
 			return nil, err
 		}
 		if done {
-			return r, r.show(ctx)
+			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("phantom of seed %d: no place in the lungs fits a tumour of %.1f mm radius (%s) with %s in %d attempts: choose a smaller tumour, another site or seed",
+	return nil, fmt.Errorf("phantom of seed %d: no place in the lungs fits a tumour of %.1f mm radius (%s) with %s coverage in %d attempts: choose a smaller tumour, another site or seed",
 		o.Seed, o.TumourRadiusMM, o.Site, o.Coverage, attempts)
 }
 
@@ -88,12 +100,12 @@ func newChest(ctx context.Context, o Options) (*chest, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chest{anatomy: a, tex: newTexture(mix(o.Seed ^ 0x7e57)), blur: o.blur(), contrast: o.Contrast}
+	c := &chest{anatomy: a, tex: newTexture(mix(o.Seed ^ 0x7e57))}
 	var tubes []tube
 	emit := func(t tube) { tubes = append(tubes, t) }
 	a.centralTubes(emit)
 	a.lungTrees(o.Seed, emit)
-	c.tubes = indexTubes(tubes, vec{-150, -120, -216}, vec{150, 140, 156}, c.blur)
+	c.tubes = indexTubes(tubes, vec{-150, -120, -216}, vec{150, 140, 156}, max(o.blur(), o.post().blur()))
 	return c, nil
 }
 
@@ -124,13 +136,15 @@ func (r *PairResult) try(ctx context.Context, n int) (bool, error) {
 func (r *PairResult) show(ctx context.Context) error {
 	pre, post := r.grids()
 	r.Pre, r.Post = r.options.headers(pre, post)
-	before := &sight{table: r.options.tablePre()}
-	after := &sight{table: r.options.tablePost(), zone: r.zone, effusion: r.options.EffusionMM}
+	o := r.options
+	before := sight{chest: r.chest.seenWith(o), table: o.tablePre()}
+	after := sight{chest: r.chest.seenWith(o.post()), table: o.tablePost(), zone: r.zone, motion: r.motion,
+		effusion: o.EffusionMM, pneumothorax: o.PneumothoraxMM}
 	var err error
-	if r.LungPre, err = r.render(ctx, r.Pre.Volume, before, nil, "pre"); err != nil {
+	if r.LungPre, err = before.render(ctx, r.Pre.Volume, newNoise(o, "pre")); err != nil {
 		return err
 	}
-	if r.LungPost, err = r.render(ctx, r.Post.Volume, after, r.motion, "post"); err != nil {
+	if r.LungPost, err = after.render(ctx, r.Post.Volume, newNoise(o.post(), "post")); err != nil {
 		return err
 	}
 	r.nativeMasks()

@@ -92,7 +92,7 @@ func (c *chest) ablate(s *stream, o Options) (*zone, bool) {
 		uneven: newWaves(s, 6, 14, 34, 0.45), halo: o.HaloHU, rim: s.between(-80, -30),
 	}
 	away := s.direction()
-	base := t.reach + marginMM + s.between(2.5, 5)
+	base := max(t.half[0], max(t.half[1], t.half[2])) + 0.1*o.TumourRadiusMM + marginMM + s.between(1.5, 4)
 	if o.Coverage == Partial {
 		base = o.TumourRadiusMM*1.05 + marginMM + s.between(1.5, 4)
 	}
@@ -107,9 +107,9 @@ func (c *chest) ablate(s *stream, o Options) (*zone, bool) {
 		tail := newTube(scale(end, 0.4), end, 0.32*base, s.between(1.5, 3), 0)
 		z.tail = &tail
 	}
-	z.reach = 1.2*math.Max(z.half[0], math.Max(z.half[1], z.half[2])) + 3
+	z.reach = 1.2*max(z.half[0], max(z.half[1], z.half[2])) + 3
 	if z.tail != nil {
-		z.reach = math.Max(z.reach, length(add(z.tail.a, z.tail.axis))+6)
+		z.reach = max(z.reach, length(add(z.tail.a, z.tail.axis))+6)
 	}
 	if o.Coverage == Full {
 		return z, true
@@ -125,6 +125,7 @@ func (c *chest) displace(z *zone, away vec, wanted float64) bool {
 		return c.roughCoverage(z)
 	}
 	lo, hi := 0.0, 1.2*z.half[0]
+	wanted = max(partialLow+0.03, wanted*ratio(lo)) // a tumour at the pleura can never be covered whole
 	if ratio(lo) < wanted || ratio(hi) > wanted {
 		return false
 	}

@@ -57,50 +57,75 @@ func tilt(g volume.Geometry, angle float64) volume.Geometry {
 	return g
 }
 
+// render fills v with the CT values of the scan and returns the lungs.
+func (s *sight) render(ctx context.Context, v *volume.Volume, n *noise) (*volume.Mask, error) {
+	lungs := volume.NewMask(v.Geometry)
+	size := v.Size[0] * v.Size[1]
+	err := parallel(ctx, v.Size[2], func(k int) {
+		slice := v.Data[k*size:][:size]
+		s.renderSlice(v.Geometry, k, slice, lungs.Data[k*size:][:size])
+		n.add(slice, v.Size[0], v.Size[1], k)
+	})
+	return lungs, err
+}
+
 // subSlices is how many planes are averaged into a slice of the given thickness.
 func subSlices(mm float64) int { return max(1, int(math.Round(mm/1.1))) }
 
-// render fills v with the CT values seen at s after the motion m (nil: none) and returns the lungs.
-func (r *PairResult) render(ctx context.Context, v *volume.Volume, s *sight, m *motion, label string) (*volume.Mask, error) {
-	lungs := volume.NewMask(v.Geometry)
-	noise := newNoise(r.options, label)
-	planes := subSlices(r.options.SliceMM)
-	c := r.chest
-	err := parallel(ctx, v.Size[2], func(k int) {
-		n := v.Size[0] * v.Size[1]
-		slice, lung := v.Data[k*n:][:n], lungs.Data[k*n:][:n]
-		for plane := range planes {
-			z := float64(k) + (float64(plane)+0.5)/float64(planes) - 0.5
-			for j := range v.Size[1] {
-				row := slice[j*v.Size[0]:][:v.Size[0]]
-				start := v.Point(vec{0, float64(j), z})
-				for i := range row {
-					p := along(start, v.Direction[0], float64(i)*v.Spacing[0])
-					material, density := p, 1.0
-					if m != nil {
-						material, density = m.at(p)
-					}
-					row[i] += float32(c.hu(material, p, density, s))
+// renderSlice averages slice k over its thickness and marks the voxels that lie in a lung on average.
+func (s *sight) renderSlice(g volume.Geometry, k int, slice []float32, lung []uint8) {
+	planes := subSlices(g.Spacing[2])
+	depth := make([]float32, len(slice))
+	step := scale(g.Direction[0], g.Spacing[0])
+	for plane := range planes {
+		z := float64(k) + (float64(plane)+0.5)/float64(planes) - 0.5
+		for j := range g.Size[1] {
+			p, outside := g.Point(vec{0, float64(j), z}), false
+			for i := range g.Size[0] {
+				if i%strideOutside == 0 {
+					outside = s.farOutside(p, step)
 				}
+				o := j*g.Size[0] + i
+				if outside {
+					slice[o] += float32(tableHU(p, s.table, s.blur))
+					depth[o]--
+				} else {
+					material, density := s.material(p)
+					f := s.fields.at(material)
+					slice[o] += float32(s.hu(material, p, f, density))
+					depth[o] += float32(f[fieldLung])
+				}
+				p = add(p, step)
 			}
 		}
-		for i := range slice {
-			slice[i] /= float32(planes)
+	}
+	for o, d := range depth {
+		slice[o] /= float32(planes)
+		if d > 0 {
+			lung[o] = 1
 		}
-		noise.add(slice, v.Size[0], v.Size[1], k)
-		for j := range v.Size[1] {
-			for i := range v.Size[0] {
-				p := v.Point(vec{float64(i), float64(j), float64(k)})
-				if m != nil {
-					p = m.toPre(p)
-				}
-				if c.inLung(p) {
-					lung[j*v.Size[0]+i] = 1
-				}
-			}
+	}
+}
+
+// material is the material point that the scan shows at p, and how much its tissue is compressed.
+func (s *sight) material(p vec) (m vec, density float64) {
+	if s.motion == nil {
+		return p, 1
+	}
+	return s.motion.at(p)
+}
+
+const strideOutside = 8 // pixels that are tested together for lying outside the patient
+
+// farOutside reports whether the next strideOutside pixels of a row all lie well outside the skin.
+func (s *sight) farOutside(p, step vec) bool {
+	for _, n := range [2]float64{0, strideOutside} {
+		q, _ := s.material(along(p, step, n))
+		if s.fields.at(q)[fieldBody] > -8-0.7*strideOutside*length(step) {
+			return false
 		}
-	})
-	return lungs, err
+	}
+	return true
 }
 
 // noise is the noise of a reconstruction: Gaussian, correlated within a slice, independent from slice to slice.

@@ -14,7 +14,7 @@ const (
 	huCartilage = 95
 	huCortex    = 780
 	huMarrow    = 170
-	huLung      = -862
+	huLung      = -855
 	huFluid     = 12
 )
 
@@ -28,64 +28,93 @@ type chest struct {
 	tumours  []tumour // the treated one first
 }
 
-// sight is the moment at which the material is looked at: what pre and post differ in, apart from the motion.
-type sight struct {
-	zone     *zone // nil before the ablation
-	effusion float64
-	table    float64 // y of the table top, scanner frame
+// seenWith returns the chest as the kernel and the contrast of the options show it.
+func (c *chest) seenWith(o Options) *chest {
+	seen := *c
+	seen.blur, seen.contrast = o.blur(), o.Contrast
+	return &seen
 }
 
-// hu is the CT value of the material point m that lies at p of the scanner; density is the factor by which the tissue
-// there is compressed.
-func (c *chest) hu(m, p vec, density float64, s *sight) float64 {
-	f := c.fields.at(m)
-	w := c.blur
-	inside := edge(f[fieldBody], w)
+// sight is one of the two scans: the chest and what has happened to it.
+type sight struct {
+	*chest
+	motion       *motion // nil: the material frame itself
+	zone         *zone   // nil: none
+	effusion     float64 // mm
+	pneumothorax float64 // mm
+	table        float64 // y of the table top, scanner frame
+}
+
+// hu is the CT value of the material point m, whose fields are f, that lies at p of the scanner; density is the factor
+// by which the tissue there is compressed.
+func (s *sight) hu(m, p vec, f [4]float64, density float64) float64 {
+	inside := edge(f[fieldBody], s.blur)
 	if inside == 0 {
-		return tableHU(p, s.table, w)
+		return tableHU(p, s.table, s.blur)
 	}
-	lung := edge(f[fieldLung], w)
-	v := 0.0
+	lung := edge(f[fieldLung], s.blur)
 	switch lung {
 	case 0:
-		v = c.solid(m, f)
+		return lerp(huAir, s.solid(m, f), inside)
 	case 1:
-		return c.lungHU(m, f, density, s)
-	default:
-		v = lerp(c.solid(m, f), c.lungHU(m, f, density, s), lung)
+		return s.lungHU(m, f, density)
 	}
-	return lerp(huAir, v, inside)
+	return lerp(s.solid(m, f), s.lungHU(m, f, density), lung)
 }
 
-// lungHU is parenchyma with fissures, vessels, bronchi, tumours and zone.
-func (c *chest) lungHU(m vec, f [4]float64, density float64, s *sight) float64 {
-	w := c.blur
-	fine, coarse := c.tex.at(m, 1.7), c.tex.at(vec{m[1] + 31, m[2] + 7, m[0] + 53}, 6)
-	v := huLung + 32*m[1]/90 + 24*fine + 18*coarse
+// lungHU is parenchyma with fissures, vessels, bronchi, tumours and zone, and what lies in the pleural space.
+func (s *sight) lungHU(m vec, f [4]float64, density float64) float64 {
+	w := s.blur
+	fine, coarse := s.tex.at(m, 1.7), s.tex.at(vec{m[1] + 31, m[2] + 7, m[0] + 53}, 6)
+	v := huLung + 32*m[1]/90 + 27*fine + 20*coarse
 	if fine > 0.8 { // the vessels below the resolution of the trees
 		v += 55 * (fine - 0.8) * (fine - 0.8)
 	}
-	v = -1000 + (v+1000)*density
-	v += 190 * c.fissure(m, w)
+	v = huAir + (v-huAir)*density
+	v += 190 * s.fissure(m, w)
 
-	shares := c.tubes.shares(m, w)
-	blood := float64(huBlood)
-	if c.contrast {
-		blood = huEnhanced
-	}
-	if s.effusion > 0 {
-		v = lerp(v, huFluid, c.fluid(m, f, s.effusion))
-	}
+	shares := s.tubes.shares(m, w)
 	if s.zone != nil {
-		v = s.zone.apply(v, m, w, c.tex)
+		v = s.zone.apply(v, m, w, s.tex)
 	}
-	v = math.Max(v, lerp(v, 30, shares[strand]))
-	v = math.Max(v, lerp(v, blood, shares[vessel]))
-	for i := range c.tumours {
-		v = c.tumours[i].apply(v, m, w, c.tex)
+	v = max(v, lerp(v, s.blood(), shares[vessel]))
+	for i := range s.tumours {
+		v = s.tumours[i].apply(v, m, w, s.tex)
 	}
-	v = math.Max(v, lerp(v, 0, shares[wall]))
-	return lerp(v, huAir+15, shares[lumen])
+	v = max(v, lerp(v, 0, shares[wall]))
+	v = lerp(v, huAir+15, shares[lumen])
+	if s.effusion > 0 {
+		v = lerp(v, huFluid, edge(s.fluid(m, f), w))
+	}
+	if s.pneumothorax > 0 {
+		v = lerp(v, huAir, edge(s.air(m, f), w))
+	}
+	return v
+}
+
+func (c *chest) blood() float64 {
+	if c.contrast {
+		return huEnhanced
+	}
+	return huBlood
+}
+
+// fluid is the depth inside a pleural effusion: a crescent at the back, thickest at the base.
+func (s *sight) fluid(m vec, f [4]float64) float64 {
+	return crescent(s.effusion*smoothstep(15, 75, m[1])*smoothstep(30, -70, m[2]), f)
+}
+
+// air is the depth inside a pneumothorax: a crescent at the front of the right chest.
+func (s *sight) air(m vec, f [4]float64) float64 {
+	return crescent(s.pneumothorax*smoothstep(-5, -60, m[1])*smoothstep(-5, -35, m[0]), f)
+}
+
+// crescent is the depth inside a layer of the given thickness along the chest wall.
+func crescent(thick float64, f [4]float64) float64 {
+	if thick < 0.5 {
+		return -10
+	}
+	return thick - f[fieldCage]
 }
 
 // fissure is the partial volume of the interlobar fissures: gently curved sheets half a millimetre thin.
@@ -96,18 +125,12 @@ func (c *chest) fissure(m vec, w float64) float64 {
 		oblique += 3
 	}
 	oblique += 5*math.Sin(m[0]/23+1) + 3*math.Sin(m[1]/31)
-	v := math.Max(0, 1-math.Abs(oblique)/w)
+	v := max(0, 1-math.Abs(oblique)/w)
 	if m[0] < 0 && oblique > 0 {
 		minor := m[2] + 24 + 4*math.Sin(m[0]/19) + 3*math.Sin(m[1]/27+2)
-		v = math.Max(v, math.Max(0, 1-math.Abs(minor)/w))
+		v = max(v, max(0, 1-math.Abs(minor)/w))
 	}
-	return v * math.Min(1, 2*thick/w)
-}
-
-// fluid is the share of the voxel that a pleural effusion fills: a crescent at the back, depth mm thick at its lowest.
-func (c *chest) fluid(m vec, f [4]float64, depth float64) float64 {
-	d := depth * smoothstep(15, 75, m[1]) * smoothstep(30, -70, m[2])
-	return edge(d-f[fieldCage], c.blur+1)
+	return v * min(1, 2*thick/w)
 }
 
 // solid is everything inside the skin that is not lung.
@@ -126,12 +149,8 @@ func (c *chest) solid(m vec, f [4]float64) float64 {
 	}
 	v = c.spine(v, m, w)
 	shares := c.tubes.shares(m, w)
-	blood := float64(huBlood)
-	if c.contrast {
-		blood = huEnhanced
-	}
 	if f[fieldCage] > -4 {
-		v = lerp(v, blood, shares[vessel])
+		v = lerp(v, c.blood(), shares[vessel])
 		v = lerp(v, 35, shares[wall])
 		v = lerp(v, huAir+10, shares[lumen])
 	}
@@ -154,7 +173,7 @@ func (c *chest) middle(m vec, fat float64) float64 {
 			left := ellipsoid(vec{h[0] - 14, h[1] - 12, h[2] - 8}, vec{34, 19, 22})
 			right := ellipsoid(vec{h[0] + 6, h[1] + 22, h[2] + 6}, vec{38, 17, 28})
 			atria := ellipsoid(vec{h[0] + 38, h[1] - 10, h[2]}, vec{20, 26, 26})
-			hu = lerp(80, huEnhanced, edge(math.Max(left, math.Max(right, atria)), w+2))
+			hu = lerp(80, huEnhanced, edge(max(left, max(right, atria)), w+2))
 		}
 		v = lerp(v, hu, myocardium)
 	}
@@ -171,7 +190,7 @@ func (c *chest) abdomen(m vec, f [4]float64, beneath, fat float64) float64 {
 	v := fat
 	t := c.tex.at(m, 3)
 	side := 16 + 34*smoothstep(10, -60, m[1]) - m[0]
-	liver := math.Min(math.Min(beneath-3, f[fieldCage]-3), math.Min(side, 70-m[1]*0.4+m[0]*0.2))
+	liver := min(min(beneath-3, f[fieldCage]-3), min(side, 70-m[1]*0.4+m[0]*0.2))
 	contrast := 0.0
 	if c.contrast {
 		contrast = 50
@@ -187,7 +206,7 @@ func (c *chest) abdomen(m vec, f [4]float64, beneath, fat float64) float64 {
 		v = lerp(v, in, s)
 	}
 	colon := ellipsoid(sub(m, vec{96, -34, c.domeLeft - 46}), vec{22, 24, 26})
-	colon = math.Max(colon, ellipsoid(sub(m, vec{60, -62, c.domeLeft - 74}), vec{40, 16, 16}))
+	colon = max(colon, ellipsoid(sub(m, vec{60, -62, c.domeLeft - 74}), vec{40, 16, 16}))
 	if s := edge(colon, w); s > 0 {
 		in := 35.0
 		if colon > 2.5 {

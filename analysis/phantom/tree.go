@@ -102,11 +102,11 @@ func (a *anatomy) lungTrees(seed uint64, emit func(tube)) {
 		if side > 0 {
 			lower = 4
 		}
-		grow("arteries", vec{side * 34, 6, -8 + lower}, 12.5, 4, branching{leaf: 0.48, exponent: 2.75, bend: 0.09, emit: draw(vessel)})
-		grow("veins", vec{side * 26, 14, -26 + lower}, 13.5, 5, branching{leaf: 0.48, exponent: 2.8, bend: 0.09, emit: draw(vessel)})
-		grow("bronchi", vec{side * 32, 15, -14 - lower}, 27, 14, branching{leaf: 1.0, exponent: 2.6, bend: 0.05,
+		grow("arteries", vec{side * 34, 6, -8 + lower}, 9.6, 3, branching{leaf: 0.46, exponent: 2.85, bend: 0.09, emit: draw(vessel)})
+		grow("veins", vec{side * 26, 14, -26 + lower}, 10.4, 3.5, branching{leaf: 0.46, exponent: 2.9, bend: 0.09, emit: draw(vessel)})
+		grow("bronchi", vec{side * 32, 15, -14 - lower}, 25, 14, branching{leaf: 0.9, exponent: 2.5, bend: 0.05,
 			emit: func(a, b vec, ra, rb float64) {
-				emit(newTube(a, b, 1.15*ra+0.6, 1.15*rb+0.6, wall))
+				emit(newTube(a, b, 1.08*ra+0.35, 1.08*rb+0.35, wall))
 				emit(newTube(a, b, ra, rb, lumen))
 			}})
 	}

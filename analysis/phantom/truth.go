@@ -53,13 +53,16 @@ func (r *PairResult) measure() bool {
 			f.PTZ.Data[o] = 1
 		}
 	})
-	f.PTV = within(f.GTR, marginMM)
+	f.PTV = grown(f.GTR, marginMM)
 	r.Fine = f
 	r.Truth = Truth{
 		GTRML: r.preVolume(), GTRPostML: f.GTR.VolumeML(), PTVML: f.PTV.VolumeML(), PTZML: f.PTZ.VolumeML(),
 		PTVOutsideLung: 1 - share(f.PTV, f.Lung),
 	}
 	if f.GTR.Count() == 0 {
+		return false
+	}
+	if r.pleuralSpaceTouches() {
 		return false
 	}
 	if r.options.Site != Subpleural && r.options.Site != Mediastinal && r.Truth.PTVOutsideLung > 0 {
@@ -79,12 +82,30 @@ func (r *PairResult) measure() bool {
 	return plain == 1 && mam > fullMAM
 }
 
+// pleuralSpaceTouches reports whether fluid or air in the pleural space of post reaches the target or the zone, where
+// the truth would depend on what one calls lung.
+func (r *PairResult) pleuralSpaceTouches() bool {
+	s := sight{chest: r.chest, effusion: r.options.EffusionMM, pneumothorax: r.options.PneumothoraxMM}
+	if s.effusion == 0 && s.pneumothorax == 0 {
+		return false
+	}
+	touches := false
+	each(r.Fine.PTV.Geometry, func(o int, p vec) {
+		if !touches && r.Fine.PTV.Data[o]|r.Fine.PTZ.Data[o] != 0 {
+			m := r.motion.toPre(p)
+			f := r.chest.fields.at(m)
+			touches = s.effusion > 0 && s.fluid(m, f) > -3 || s.pneumothorax > 0 && s.air(m, f) > -3
+		}
+	})
+	return touches
+}
+
 // fineGrid is the 1 mm grid in the post frame that holds tumour, margin and zone.
 func (r *PairResult) fineGrid() volume.Geometry {
 	t := &r.chest.tumours[0]
 	reach := t.reach + marginMM + 3
 	if r.zone != nil {
-		reach = math.Max(reach, r.zone.reach+distance(r.zone.centre, t.centre)+2)
+		reach = max(reach, r.zone.reach+distance(r.zone.centre, t.centre)+2)
 	}
 	reach = math.Ceil(1.15*reach + 3)
 	c := r.motion.toPost(t.centre)
@@ -104,8 +125,8 @@ func each(g volume.Geometry, visit func(offset int, p vec)) {
 	}
 }
 
-// within is the set of voxels whose centre is at most mm from the centre of a voxel of m.
-func within(m *volume.Mask, mm float64) *volume.Mask {
+// grown is the set of voxels whose centre is at most mm from the centre of a voxel of m.
+func grown(m *volume.Mask, mm float64) *volume.Mask {
 	out := volume.NewMask(m.Geometry)
 	for i, d := range volume.Distance(m).Data {
 		if float64(d) <= mm {
@@ -151,7 +172,7 @@ func margin(gtr, zone *volume.Mask) float64 {
 			surface = surface || gtr.Data[o-s] == 0 || gtr.Data[o+s] == 0
 		}
 		if surface {
-			least = math.Min(least, float64(in.Data[o])-float64(out.Data[o]))
+			least = min(least, float64(in.Data[o])-float64(out.Data[o]))
 		}
 	})
 	return least
@@ -192,14 +213,14 @@ func (c *chest) roughCoverage(z *zone) float64 {
 			ptz.Data[o] = 1
 		}
 	})
-	return share(within(gtr, marginMM), ptz)
+	return share(grown(gtr, marginMM), ptz)
 }
 
 // nativeMasks takes the structures on the grids of the images.
 func (r *PairResult) nativeMasks() {
 	t := &r.chest.tumours[0]
 	lung := func(m vec) float64 { return r.chest.fields.at(m)[fieldLung] }
-	tumour := func(m vec) float64 { return math.Min(t.depth(m), lung(m)) }
+	tumour := func(m vec) float64 { return min(t.depth(m), lung(m)) }
 	moved := func(p vec) float64 { return tumour(r.motion.toPre(p)) }
 	r.GTRPre = halfFilled(r.Pre.Volume.Geometry, t.centre, t.reach+2, tumour)
 	at := r.motion.toPost(t.centre)
@@ -208,7 +229,7 @@ func (r *PairResult) nativeMasks() {
 	if r.zone != nil {
 		r.PTZPost = halfFilled(r.Post.Volume.Geometry, r.motion.toPost(r.zone.centre), 1.2*r.zone.reach+3, func(p vec) float64 {
 			m := r.motion.toPre(p)
-			return math.Min(r.zone.depth(m), lung(m))
+			return min(r.zone.depth(m), lung(m))
 		})
 	}
 }
@@ -300,6 +321,6 @@ func (t *Truth) complete(r *PairResult) {
 	for _, l := range r.Landmarks {
 		d := distance(l.Post, l.Pre)
 		t.InitialTRE += d / float64(len(r.Landmarks))
-		t.InitialTREMax = math.Max(t.InitialTREMax, d)
+		t.InitialTREMax = max(t.InitialTREMax, d)
 	}
 }

@@ -10,7 +10,6 @@ const (
 	wall                  // bronchial wall, oesophagus
 	lumen                 // air in trachea and bronchi
 	bone                  // clavicle
-	strand                // spicule of a tumour
 	tissues = iota
 )
 
@@ -24,7 +23,7 @@ type tube struct {
 
 func newTube(a, b vec, ra, rb float64, t tissue) tube {
 	axis := sub(b, a)
-	return tube{a, axis, 1 / math.Max(dot(axis, axis), 1e-12), ra, rb - ra, t}
+	return tube{a, axis, 1 / max(dot(axis, axis), 1e-12), ra, rb - ra, t}
 }
 
 // distance from the surface, negative inside.
@@ -100,12 +99,12 @@ func (x *tubeIndex) eachCell(visit func(cell int, tube int32)) {
 	halfDiagonal := cellMM * math.Sqrt(3) / 2
 	for n := range x.tubes {
 		t := &x.tubes[n]
-		r := math.Max(t.ra, t.ra+t.dr) + x.reach
+		r := max(t.ra, t.ra+t.dr) + x.reach
 		var lo, hi [3]int
 		for a := range 3 {
 			e := t.a[a] + t.axis[a]
-			lo[a] = max(0, int((math.Min(t.a[a], e)-r-x.origin[a])/cellMM))
-			hi[a] = min(x.n[a]-1, int((math.Max(t.a[a], e)+r-x.origin[a])/cellMM))
+			lo[a] = max(0, int((min(t.a[a], e)-r-x.origin[a])/cellMM))
+			hi[a] = min(x.n[a]-1, int((max(t.a[a], e)+r-x.origin[a])/cellMM))
 		}
 		for k := lo[2]; k <= hi[2]; k++ {
 			for j := lo[1]; j <= hi[1]; j++ {

@@ -8,15 +8,24 @@ import (
 
 type vec = volume.Vec
 
-func add(a, b vec) vec                { return vec{a[0] + b[0], a[1] + b[1], a[2] + b[2]} }
-func sub(a, b vec) vec                { return vec{a[0] - b[0], a[1] - b[1], a[2] - b[2]} }
-func scale(a vec, f float64) vec      { return vec{a[0] * f, a[1] * f, a[2] * f} }
-func along(a, d vec, f float64) vec   { return vec{a[0] + f*d[0], a[1] + f*d[1], a[2] + f*d[2]} }
-func dot(a, b vec) float64            { return a[0]*b[0] + a[1]*b[1] + a[2]*b[2] }
-func length(a vec) float64            { return math.Sqrt(dot(a, a)) }
-func distance(a, b vec) float64       { return length(sub(a, b)) }
-func clamp(x, lo, hi float64) float64 { return math.Max(lo, math.Min(hi, x)) }
-func lerp(a, b, f float64) float64    { return a + f*(b-a) }
+func add(a, b vec) vec              { return vec{a[0] + b[0], a[1] + b[1], a[2] + b[2]} }
+func sub(a, b vec) vec              { return vec{a[0] - b[0], a[1] - b[1], a[2] - b[2]} }
+func scale(a vec, f float64) vec    { return vec{a[0] * f, a[1] * f, a[2] * f} }
+func along(a, d vec, f float64) vec { return vec{a[0] + f*d[0], a[1] + f*d[1], a[2] + f*d[2]} }
+func dot(a, b vec) float64          { return a[0]*b[0] + a[1]*b[1] + a[2]*b[2] }
+func length(a vec) float64          { return math.Sqrt(dot(a, a)) }
+func distance(a, b vec) float64     { return length(sub(a, b)) }
+func lerp(a, b, f float64) float64  { return a + f*(b-a) }
+
+func clamp(x, lo, hi float64) float64 {
+	if x < lo {
+		return lo
+	}
+	if x > hi {
+		return hi
+	}
+	return x
+}
 
 func unit(a vec) vec {
 	if l := length(a); l > 0 {
