@@ -74,6 +74,9 @@ func (e *AbortedError) Unwrap() error { return e.Cause }
 // ErrReleased means that the peer released the association in an orderly way.
 var ErrReleased = errors.New("the peer released the association")
 
+// ErrHungUp means that the peer closed the connection without a release.
+var ErrHungUp = errors.New("the peer closed the connection without a release")
+
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
 
 // newAssociation takes over conn, in the first state of its role.
@@ -148,7 +151,7 @@ func (as *Association) lost(doing string, err error) error {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, errStalled), as.w.ctx.Err() != nil:
 		return as.abort(AbortByUser, fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		err = errors.New("the peer closed the connection without a release")
+		err = ErrHungUp
 	}
 	as.state = awaitingClose
 	as.err = fmt.Errorf("%s: %w", doing, err)

@@ -65,6 +65,7 @@ func TestDrain(t *testing.T) {
 	go func() { done <- s.Serve(ctx, ln) }()
 	r := &receiver{addr: ln.Addr().String()}
 	p := associated(t, r)
+	silent := dial(t, r)
 	in := newInstance(1)
 	whole := store(1, ctClass, in.uid, in.encode(true))
 	p.send(whole[:len(whole)/2])
@@ -75,6 +76,7 @@ func TestDrain(t *testing.T) {
 		conn.Close()
 		t.Error("a new connection was taken")
 	}
+	silent.expect("closed")
 	p.send(whole[len(whole)/2:])
 	if s := p.status(1); s != 0 {
 		t.Errorf("the object under way: %04XH", s)
@@ -85,6 +87,20 @@ func TestDrain(t *testing.T) {
 	}
 	if took := time.Since(stopped); took > 3*time.Second {
 		t.Errorf("took %v to stop", took)
+	}
+
+	// The same server serves again.
+	if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithCancel(context.Background())
+	go func() { done <- s.Serve(ctx, ln) }()
+	for range 3 {
+		alive(t, &receiver{addr: ln.Addr().String()})
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

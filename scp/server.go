@@ -237,7 +237,11 @@ func (n *node) handle(ctx context.Context, conn net.Conn) {
 	var left sync.Once
 	leave := func() { left.Do(func() { n.leave(counted) }) }
 	defer leave()
-	if err != nil {
+	switch {
+	case errors.Is(err, dimse.ErrHungUp): // a port check; every load balancer makes one a second
+		log.Debug("no association", "error", err)
+		return
+	case err != nil:
 		log.Warn("no association", "error", err)
 		return
 	}
@@ -282,12 +286,11 @@ func (s *Server) halfOpen(conn net.Conn) (done func()) {
 func (s *Server) dropHalfOpen() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for e := s.half.Front(); e != nil; e = e.Next() {
-		if conn, ok := e.Value.(net.Conn); ok {
+	for s.half.Len() > 0 { // one by one: Init would leave the elements believing that they are in the list
+		if conn, ok := s.half.Remove(s.half.Front()).(net.Conn); ok {
 			conn.Close()
 		}
 	}
-	s.half.Init()
 }
 
 // admit decides whether the caller may have an association now, and counts it if so.
