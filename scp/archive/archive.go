@@ -105,21 +105,22 @@ func (a *Archive) Close() error { return a.lock.Close() }
 // prepare makes the folders, all at once so that no instance has to pay for one, and removes unfinished files.
 func (a *Archive) prepare() error {
 	const digits = "0123456789abcdef"
-	last := filepath.Join(a.dir, objects, "f", "f")
-	if _, err := os.Stat(last); err != nil {
-		above := []string{a.dir, filepath.Join(a.dir, objects)}
-		for _, x := range digits {
-			for _, y := range digits {
-				if err := os.MkdirAll(filepath.Join(a.dir, objects, string(x), string(y)), 0o700); err != nil {
-					return err
-				}
+	above := []string{filepath.Join(a.dir, objects)}
+	_, err := os.Stat(filepath.Join(a.dir, objects, "f", "f"))
+	for _, x := range digits {
+		for _, y := range digits {
+			if err == nil { // the last one is there, so all are
+				break
 			}
-			above = append(above, filepath.Join(a.dir, objects, string(x)))
-		}
-		for _, dir := range above {
-			if err := a.syncDir(dir); err != nil {
+			if err := os.MkdirAll(filepath.Join(a.dir, objects, string(x), string(y)), 0o700); err != nil {
 				return err
 			}
+		}
+		above = append(above, filepath.Join(a.dir, objects, string(x)))
+	}
+	for _, dir := range above { // every time: a crash may have come between making and fsync
+		if err := a.syncDir(dir); err != nil {
+			return err
 		}
 	}
 	if err := os.MkdirAll(filepath.Join(a.dir, conflicts), 0o700); err != nil {
