@@ -259,6 +259,47 @@ func TestKillWhileDelivering(t *testing.T) {
 	}
 }
 
+// kill -9 at any moment, again and again, each time a little later.
+func TestKillAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	p := startPACS(t, &pacs{})
+	dir, archive := crashSetup(t)
+	pre, post := pairOf("PID-34")
+	pre.write(t, archive)
+	post.write(t, archive)
+	for after := 50 * time.Millisecond; after < 1500*time.Millisecond; after += 170 * time.Millisecond {
+		c := startChild(t, dir, p.destination.Peer.Address, 0)
+		time.Sleep(after)
+		c.kill()
+	}
+	c := startChild(t, dir, p.destination.Peer.Address, 0)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if p.count() > 0 && stateOf(t, dir) == Delivered {
+			break
+		}
+	}
+	c.kill()
+	checkOnce(t, p, dir)
+}
+
+// stateOf reads the state of the one case from beside the node.
+func stateOf(t *testing.T, dir string) State {
+	t.Helper()
+	r, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	all, err := r.Cases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 {
+		return ""
+	}
+	return all[0].State
+}
+
 // A case during which the node dies again and again is given up instead of taking the node down at every start.
 func TestCaseThatKillsTheNode(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,8 @@ type Router struct {
 	wording *wording
 	jobs    *river.Client[*sql.Tx] // inserts and cancels; Run has its own client that works
 
+	locking   sync.Mutex
+	lock      *nodeLock       // nil: this process is not the node
 	receiving sync.Mutex      // Received: one writer at a time waits less than several that poll the database's lock
 	building  sync.Mutex      // numbers of results in a study are given one after another
 	running   sync.Map        // case ID → context.CancelCauseFunc of its analysis
@@ -65,17 +67,38 @@ func Open(ctx context.Context, opts Options) (*Router, error) {
 	return r, nil
 }
 
-// Close gives the state back. Run must have returned.
-func (r *Router) Close() error { return r.db.close() }
+// Lock makes this process the node of the data folder until Close, or returns ErrNodeRunning. Run does it by itself; call
+// it before anything else that only one process may do to the folder, such as clearing what a crash has left.
+func (r *Router) Lock() error {
+	r.locking.Lock()
+	defer r.locking.Unlock()
+	if r.lock != nil {
+		return nil
+	}
+	var err error
+	r.lock, err = lockNode(r.opts.Dir)
+	return err
+}
+
+// Close gives state and folder back. Run must have returned.
+func (r *Router) Close() error {
+	r.locking.Lock()
+	defer r.locking.Unlock()
+	err := r.db.close()
+	if r.lock != nil {
+		r.lock.release()
+		r.lock = nil
+	}
+	return err
+}
 
 // Run is the node at work: it sees series become whole, pairs them, analyses, delivers, and reports changes, until ctx
-// is done. It returns ErrNodeRunning if another process does so on this folder, and nil after an orderly end.
+// is done. It returns ErrNodeRunning if another process does so on this folder, and nil after an orderly end. A Router
+// runs once.
 func (r *Router) Run(ctx context.Context) error {
-	lock, err := lockNode(r.opts.Dir)
-	if err != nil {
+	if err := r.Lock(); err != nil {
 		return err
 	}
-	defer lock.release()
 	r.stopping = ctx
 
 	var lastEvent int64
