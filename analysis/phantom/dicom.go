@@ -134,7 +134,7 @@ func WriteLocalizer(dir string, s *ct.Series) (string, error) {
 		for i := range g.Size[0] {
 			sum := 0.0
 			for j := range g.Size[1] {
-				sum += math1000(s.Volume.Data[g.Offset(i, j, k)])
+				sum += attenuation(s.Volume.Data[g.Offset(i, j, k)])
 			}
 			row := g.Size[2] - 1 - k
 			binary.LittleEndian.PutUint16(pixels[2*(row*g.Size[0]+i):], uint16(clamp(sum*g.Spacing[1]/250+24, 0, 4095)))
@@ -152,8 +152,8 @@ func WriteLocalizer(dir string, s *ct.Series) (string, error) {
 	return path, writeFile(path, im.encode)
 }
 
-// math1000 is the attenuation relative to air in thousandths of water.
-func math1000(hu float32) float64 { return max(0, float64(hu)+1000) }
+// attenuation is the attenuation relative to air in thousandths of water.
+func attenuation(hu float32) float64 { return max(0, float64(hu)+1000) }
 
 // image is one CT image as it is encoded.
 type image struct {

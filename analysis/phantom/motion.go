@@ -59,7 +59,7 @@ type mode struct {
 // newMotion draws the motion of a pair.
 func newMotion(ctx context.Context, c *chest, s *stream, o Options) (*motion, error) {
 	turn := rotation(unit(add(scale(s.direction(), 0.5), vec{0, 0, 1})), s.sign()*o.RotationDeg*math.Pi/180)
-	shift := scale(unit(add(s.direction(), vec{0, 0, 0})), o.ShiftMM)
+	shift := scale(s.direction(), o.ShiftMM)
 	pivot := vec{0, 10, -30}
 	b := &breathing{chest: c, amplitude: o.BreathingMM, centre: c.tumours[0].centre, contraction: o.Contraction}
 	const modes = 12

@@ -19,9 +19,7 @@ func small(seed uint64) Options {
 
 // shared is a pair that several tests look at and none changes.
 var shared = sync.OnceValues(func() (*PairResult, error) {
-	o := small(6)
-	o.Slices = 0
-	return Pair(context.Background(), o)
+	return Pair(context.Background(), Options{Seed: 6, Size: 80, SliceMM: 5, TumourRadiusMM: 9})
 })
 
 func must(t *testing.T) func(*PairResult, error) *PairResult {
@@ -38,7 +36,7 @@ func must(t *testing.T) func(*PairResult, error) *PairResult {
 func TestSameBytesOnAnyNumberOfProcessors(t *testing.T) {
 	a := must(t)(shared())
 	before := runtime.GOMAXPROCS(1)
-	b := must(t)(Pair(t.Context(), Options{Seed: 6, Size: 96, SliceMM: 4, TumourRadiusMM: 9}))
+	b := must(t)(Pair(t.Context(), a.Truth.Options))
 	runtime.GOMAXPROCS(before)
 	for k := range a.Post.Instances {
 		var x, y bytes.Buffer
@@ -60,7 +58,7 @@ func TestSameBytesOnAnyNumberOfProcessors(t *testing.T) {
 // The truth must be what the definitions say, or every accuracy figure measured against it is wrong.
 func TestTruthOfEveryCoverage(t *testing.T) {
 	for _, want := range []Coverage{Partial, Full, NoAblation} {
-		for seed := uint64(10); seed < 12; seed++ {
+		for seed := uint64(10); seed < 12 && (seed == 10 || want == Partial); seed++ {
 			o := small(seed)
 			o.Coverage = want
 			r := must(t)(settle(t.Context(), o))
@@ -131,7 +129,7 @@ func TestNativeMasks(t *testing.T) {
 // Registration is judged by this map: it must be invertible and show the same tissue in both images.
 func TestMotion(t *testing.T) {
 	o := small(5)
-	o.NoiseHU, o.Coverage, o.Slices, o.BreathingMM = -1, NoAblation, 0, 20
+	o.NoiseHU, o.Coverage, o.Slices, o.BreathingMM, o.Size = -1, NoAblation, 0, 20, 80
 	r := must(t)(Pair(t.Context(), o))
 	if r.Truth.LeastDet < leastDeterminant {
 		t.Errorf("least Jacobian %.3f", r.Truth.LeastDet)
@@ -250,7 +248,7 @@ func TestHard(t *testing.T) {
 			t.Errorf("of 200 hard pairs: densities %v, sites %v, kernels %v", kinds, sites, kernels)
 		}
 	}
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		must(t)(settle(t.Context(), Hard(seed)))
 	}
 }
