@@ -133,8 +133,10 @@ func (as *Association) abort(how Abort, why error) error {
 	if as.state != awaitingClose {
 		as.state = awaitingClose
 		// Whoever cancelled wants an end, not silence: the unit is still sent, so not through send, which obeys ctx.
-		if as.w.SetWriteDeadline(time.Now().Add(as.times.Linger)) == nil {
-			_, _ = as.w.Write(appendPDU(nil, how))
+		if !as.w.deaf && as.w.SetWriteDeadline(time.Now().Add(as.times.Linger)) == nil {
+			if _, err := as.w.Write(appendPDU(nil, how)); err != nil {
+				as.w.deaf = true
+			}
 		}
 	}
 	return as.err

@@ -50,6 +50,7 @@ type wire struct {
 	quick func() // asks the kernel to acknowledge at once; see quickAck
 	stop  func() bool
 
+	deaf    bool // the peer no longer takes what we send
 	wait    time.Duration
 	until   time.Time // zero: no such limit
 	metered bool      // inside a message: count against the trickle limit
@@ -108,17 +109,32 @@ func (w *wire) send(b []byte, limit time.Duration) error {
 		return context.Cause(w.ctx)
 	}
 	_, err := w.Write(b)
-	if err != nil && w.ctx.Err() != nil {
-		err = context.Cause(w.ctx)
+	if err != nil {
+		w.deaf = true
+		if w.ctx.Err() != nil {
+			err = context.Cause(w.ctx)
+		}
 	}
 	return err
 }
 
 // hangUp closes the connection so that the peer can still read our last unit: closing a socket that has unread input
-// makes the kernel send RST, which may destroy what we sent. So: close our side, read and drop for a while, close.
+// makes the kernel send RST, which may destroy what we sent. So: close our side, read and drop for a while, close. A
+// peer that does not take what we send gets the RST at once, or the kernel would keep the unsent rest for minutes.
 func (w *wire) hangUp(linger time.Duration) {
 	w.stop()
 	defer w.Close()
+	if w.deaf {
+		conn := w.Conn
+		if t, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS would wait to say goodbye
+			conn = t.NetConn()
+		}
+		if t, ok := conn.(*net.TCPConn); ok {
+			_ = t.SetLinger(0)
+			t.Close()
+		}
+		return
+	}
 	half, ok := w.Conn.(interface{ CloseWrite() error })
 	if !ok || w.SetDeadline(time.Now().Add(linger)) != nil || half.CloseWrite() != nil {
 		return

@@ -381,14 +381,15 @@ func TestSilence(t *testing.T) {
 
 // A peer that asks and asks and never reads the answers fills our send buffer; it must not hold the association.
 func TestPeerThatDoesNotRead(t *testing.T) {
-	r := start(t, func(s *scp.Server) {
+	r := startOn(t, smallBuffers{listen(t)}, func(s *scp.Server) {
 		s.Limits.Timeouts = dimse.Timeouts{Stall: 300 * time.Millisecond, Linger: 100 * time.Millisecond}
 		s.Limits.Associations = 1
 	})
-	p := associated(t, r)
+	p := dial(t, r)
 	_ = p.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	_ = p.conn.SetWriteDeadline(time.Now().Add(15 * time.Second))
-	flood := bytes.Repeat(echo(1), 1000)
+	p.send(goodRequest().bytes()).expect("AC")
+	_ = p.conn.SetWriteDeadline(time.Now().Add(30 * time.Second))
+	flood := bytes.Repeat(echo(1), 100)
 	var err error
 	for err == nil {
 		_, err = p.conn.Write(flood)
@@ -400,6 +401,17 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		kind, _, _ := dial(t, r).send(goodRequest().bytes()).pdu()
 		return kind == 2
 	})
+}
+
+// smallBuffers keeps little of what the peer does not read.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		_ = conn.(*net.TCPConn).SetWriteBuffer(4 << 10)
+	}
+	return conn, err
 }
 
 // Silent connections must not keep good peers out.

@@ -52,7 +52,7 @@ func TestKilled(t *testing.T) {
 		t.Skip("starts and kills processes")
 	}
 	dir := t.TempDir()
-	const instances = 120
+	const instances = 60
 	acknowledged := make(map[string][]byte)
 	for round := range 5 {
 		cmd := exec.Command(os.Args[0])
@@ -75,13 +75,13 @@ func TestKilled(t *testing.T) {
 		sent := make(map[int][]byte)
 		for k := range instances {
 			in := newInstance(round*instances + k)
-			in.pixels = 200_000
+			in.pixels = 100_000
 			data := in.encode(true)
 			sent[k] = data
 			objects = append(objects, dimse.Object{SOPClassUID: in.class, SOPInstanceUID: in.uid,
 				TransferSyntaxUID: dimse.ExplicitVRLittleEndian, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }})
 		}
-		timer := time.AfterFunc(time.Duration(30+70*round)*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		timer := time.AfterFunc(time.Duration(20+40*round)*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		n := 0
 		_ = (&dimse.Client{}).Store(t.Context(), dimse.Peer{AETitle: "RFANODE", Address: strings.TrimSpace(addr)}, objects,
 			func(i int, o dimse.Outcome) {

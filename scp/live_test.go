@@ -37,6 +37,21 @@ func (r *receiver) stored() []archive.Entry {
 // start runs a node on a free port until the test ends. set may change its settings.
 func start(t testing.TB, set func(*scp.Server)) *receiver {
 	t.Helper()
+	return startOn(t, listen(t), set)
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+// startOn is start on a given listener.
+func startOn(t testing.TB, ln net.Listener, set func(*scp.Server)) *receiver {
+	t.Helper()
 	dir := t.TempDir()
 	a, err := archive.Open(dir, archive.Options{ReserveBytes: -1, ReservePercent: -1, NoSync: true})
 	if err != nil {
@@ -52,10 +67,6 @@ func start(t testing.TB, set func(*scp.Server)) *receiver {
 		}}
 	if set != nil {
 		set(s)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
 	}
 	r.addr = ln.Addr().String()
 	r.host, r.port, _ = net.SplitHostPort(r.addr)
