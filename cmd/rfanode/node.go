@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,30 +32,20 @@ type node struct {
 
 // openNode opens data folder, database and port, and rebuilds the index from the archive, so that what a crash left
 // stored but not yet indexed is seen. changed is told every change of a case; it may be nil.
-func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed func(router.Case)) (*node, error) {
-	store, err := archive.Open(filepath.Join(c.Data, "archive"), archiveOptions(c, log))
+func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed func(router.Case)) (_ *node, err error) {
+	r, err := router.Open(ctx, routerOptions(c, log, changed))
 	if err != nil {
 		return nil, err
 	}
-	destinations := make([]router.Destination, len(c.Destinations))
-	for i, d := range c.Destinations {
-		destinations[i] = router.Destination{Name: d.Name, Peer: dimse.Peer{AETitle: d.AETitle, Address: d.Address}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if err := r.Lock(); err != nil { // before the archive clears what a crash has left
+		return nil, err
 	}
-	r, err := router.Open(ctx, router.Options{
-		Dir:          c.Data,
-		Client:       &dimse.Client{AETitle: c.AETitle, Log: log},
-		Destinations: destinations,
-		QuietTime:    c.Series.Quiet.Duration,
-		Rules:        router.Rules{Pre: c.Series.Pre, Post: c.Series.Post},
-		Retry:        router.Retry{GiveUp: c.Delivery.KeepTrying.Duration},
-		AnalysisTime: c.Analysis.Timeout.Duration,
-		SR:           sr.Options{SiteKey: c.Report.Site, Font: c.Report.Font, Version: analysis.Version},
-		Log:          log,
-		Changed:      changed,
-		Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
-			return analysis.Run(ctx, pre, post, analysis.Options{MaxDays: c.Series.MaxDays})
-		},
-	})
+	store, err := archive.Open(filepath.Join(c.Data, "archive"), archiveOptions(c, log))
 	if err != nil {
 		return nil, err
 	}
@@ -74,13 +65,40 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 		n.server.Peers = append(n.server.Peers, scp.Peer{AETitle: p.AETitle, Hosts: p.Hosts})
 	}
 	if err := n.reindex(ctx, store); err != nil {
-		return nil, errors.Join(err, r.Close())
+		return nil, err
 	}
 	n.listener, err = net.Listen("tcp", c.Listen)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("port: %w: is another rfanode running? `rfanode check` tells", err), r.Close())
+		return nil, fmt.Errorf("port: %w: is another program using it? `rfanode check` tells", err)
 	}
 	return n, nil
+}
+
+func routerOptions(c *config.Config, log *slog.Logger, changed func(router.Case)) router.Options {
+	destinations := make([]router.Destination, len(c.Destinations))
+	for i, d := range c.Destinations {
+		destinations[i] = router.Destination{Name: d.Name, Peer: dimse.Peer{AETitle: d.AETitle, Address: d.Address}}
+	}
+	return router.Options{
+		Dir:          c.Data,
+		Client:       &dimse.Client{AETitle: c.AETitle, Log: log},
+		Destinations: destinations,
+		QuietTime:    c.Series.Quiet.Duration,
+		Rules:        router.Rules{Pre: c.Series.Pre, Post: c.Series.Post},
+		Retry:        router.Retry{GiveUp: c.Delivery.KeepTrying.Duration},
+		AnalysisTime: c.Analysis.Timeout.Duration,
+		SR:           sr.Options{SiteKey: c.Report.Site, Font: c.Report.Font, Version: analysis.Version, ConfigDigest: resultDigest(c)},
+		Log:          log,
+		Changed:      changed,
+		Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+			return analysis.Run(ctx, pre, post, analysis.Options{MaxDays: c.Series.MaxDays})
+		},
+	}
+}
+
+// resultDigest covers everything in the configuration that can change a result.
+func resultDigest(c *config.Config) string {
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "max_days=%d font=%s", c.Series.MaxDays, c.Report.Font)))
 }
 
 func archiveOptions(c *config.Config, log *slog.Logger) archive.Options {
