@@ -144,7 +144,7 @@ func (l *lattice) determinant(i, j, k int) float64 {
 	for a := range 3 {
 		lo, hi := idx, idx
 		lo[a], hi[a] = max(lo[a]-1, 0), min(hi[a]+1, l.n[a]-1)
-		x, y := l.data[l.offset(lo[0], lo[1], lo[2])], l.data[l.offset(hi[0], hi[1], hi[2])]
+		x, y := &l.data[l.offset(lo[0], lo[1], lo[2])], &l.data[l.offset(hi[0], hi[1], hi[2])]
 		for c := range 3 {
 			g[a][c] = float64(y[c]-x[c]) / (float64(hi[a]-lo[a]) * l.step)
 		}
