@@ -94,7 +94,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	var running sync.WaitGroup
 	err = n.accept(ctx, ln, func(conn net.Conn) {
-		running.Go(func() { n.handle(work, conn) })
+		waiting := n.halfOpen(conn) // here, so that the order of the list is that of arrival
+		running.Go(func() { n.handle(work, conn, waiting) })
 	})
 	ended := make(chan struct{})
 	go func() { running.Wait(); close(ended) }()
@@ -210,8 +211,8 @@ func (n *node) accept(ctx context.Context, ln net.Listener, take func(net.Conn))
 	}
 }
 
-// handle is one connection from beginning to end.
-func (n *node) handle(ctx context.Context, conn net.Conn) {
+// handle is one connection from beginning to end. It calls waiting once the peer has asked for an association or gone.
+func (n *node) handle(ctx context.Context, conn net.Conn, waiting func()) {
 	log := n.log.With("from", conn.RemoteAddr().String())
 	defer func() {
 		if p := recover(); p != nil { // a fault of ours must not take the other associations along
@@ -219,7 +220,6 @@ func (n *node) handle(ctx context.Context, conn net.Conn) {
 			conn.Close()
 		}
 	}()
-	waiting := n.halfOpen(conn)
 	var counted string
 	acceptor := dimse.Acceptor{Timeouts: n.limits.Timeouts, MaxPDU: n.limits.MaxPDU, MaxDataSet: n.limits.MaxDataSet,
 		Negotiate: func(rq *dimse.AssociateRQ, from net.Conn) ([]dimse.ContextAnswer, dimse.UserInformation, *dimse.Reject) {
