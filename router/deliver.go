@@ -58,7 +58,7 @@ func (r *Router) deliver(ctx context.Context, job *river.Job[deliverArgs]) error
 	hold := ""         // an answer that asks for another configuration
 	sendErr := r.opts.Client.Store(ctx, dest.Peer, objects, func(i int, o dimse.Outcome) {
 		answered[i] = true
-		state, kind := sort(o)
+		state, kind := meaning(o)
 		switch kind {
 		case dimse.Transient:
 			again = append(again, sent[i].role+": "+o.String())
@@ -156,8 +156,8 @@ func (r Retry) wait(n int) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
-// sort gives what an answer means for the object, and for what to do.
-func sort(o dimse.Outcome) (DeliveryState, dimse.Kind) {
+// meaning gives what an answer means for the object, and for what to do.
+func meaning(o dimse.Outcome) (DeliveryState, dimse.Kind) {
 	switch kind := o.Kind(); {
 	case kind == dimse.Stored:
 		return Stored, kind

@@ -78,6 +78,35 @@ func (n *node) returnResults(t *testing.T, c Case) {
 	}
 }
 
+// The usual case of the method's paper: both scans in one study, beside other reconstructions and a localizer. One case
+// comes of it, which says why each other series is not used.
+func TestPairInOneStudy(t *testing.T) {
+	t.Parallel()
+	n := start(t, Options{})
+	at := time.Date(2024, 3, 1, 9, 0, 0, 0, time.UTC)
+	in := func(uid string, minutes int, change func(*series)) series {
+		s := series{patient: "PID-16", study: "1.2.16", uid: uid, at: at.Add(time.Duration(minutes) * time.Minute), studyText: "CT guided RFA post"}
+		change(&s)
+		return s
+	}
+	same := func(*series) {}
+	n.receive(t, in("1.2.16.4", 41, func(s *series) { s.stepMM = 10 }), in("1.2.16.3", 41, same), in("1.2.16.2", 0, same),
+		in("1.2.16.1", 0, func(s *series) { s.imageType, s.slices = `ORIGINAL\PRIMARY\LOCALIZER`, 1 }))
+	n.waitState(t, Kept)
+	all, err := n.Cases(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%v; cases: %s", err, lines(all))
+	}
+	var got []string
+	for _, s := range all[0].Series {
+		got = append(got, s.SeriesInstanceUID+" "+s.Role+s.Reason)
+	}
+	want := []string{"1.2.16.2 pre", "1.2.16.3 post", "1.2.16.1 localizer: ", "1.2.16.4 another series of the same scan is used"}
+	if !slices.EqualFunc(got, want, strings.HasPrefix) {
+		t.Errorf("series %q, want %q", got, want)
+	}
+}
+
 // Without a destination results are kept, and leave when one is configured.
 func TestKeptUntilADestinationIsConfigured(t *testing.T) {
 	t.Parallel()
@@ -354,4 +383,37 @@ func TestStopDuringAnalysis(t *testing.T) {
 	n.stop()
 	n = start(t, Options{Dir: n.dir})
 	n.waitState(t, Kept)
+}
+
+// Folders have any name; the state lies in the folder that was named, readable by its owner only.
+func TestStrangeFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a b?c#d%41;é")
+	r, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	info, err := os.Stat(filepath.Join(dir, "rfanode.db"))
+	if err != nil || info.Size() == 0 || info.Mode().Perm() != 0o600 {
+		t.Errorf("the state: %v, %+v", err, info)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "rfanode.db-wal")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the journal: %v, %+v", err, info)
+	}
+}
+
+// The state of a later program is not touched.
+func TestLaterSchema(t *testing.T) {
+	dir := t.TempDir()
+	r, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.db.state.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if _, err := Open(t.Context(), Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "later rfanode") {
+		t.Errorf("error %v", err)
+	}
 }
