@@ -31,9 +31,13 @@ func grey(hu float32) uint16 {
 	return uint16(max(min(hu, maxLevelHU), -1024) + 1024.5)
 }
 
-// newImage resamples a CT to the grid g.
-func newImage(v *volume.Volume, g volume.Geometry) *image {
-	r := volume.Resample(v, g, -1024)
+// newImage resamples a CT to the isotropic grid g, smoothed along its slice axis by sliceSigmaMM (see sliceSmoothing).
+func newImage(v *volume.Volume, g volume.Geometry, sliceSigmaMM float64) *image {
+	src := v
+	if sliceSigmaMM > 0 {
+		src = smoothSlices(part(v, g, 4*sliceSigmaMM), sliceSigmaMM)
+	}
+	r := volume.Resample(src, g, -1024)
 	m := &image{Geometry: g, data: make([]uint16, g.Len()), scanned: v.Geometry}
 	for i, hu := range r.Data {
 		m.data[i] = grey(hu)

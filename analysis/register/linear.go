@@ -107,7 +107,8 @@ func newSides(fixed, moving *volume.Volume, fixedLung, movingLung *volume.Mask, 
 		return nil, nil, fmt.Errorf("register: the linear part needs %d MiB beside the volumes for grids of %d and %d voxels, %d MiB are allowed: raise the limit or the spacing (%g mm)",
 			need>>20, fg.Len(), mg.Len(), limit>>20, opts.SpacingMM)
 	}
-	return newSide(fixed, fixedLung, fg), newSide(moving, movingLung, mg), nil
+	fs, ms := sliceSmoothing(fixed.Geometry, moving.Geometry, opts.SpacingMM)
+	return newSide(fixed, fixedLung, fg, fs), newSide(moving, movingLung, mg, ms), nil
 }
 
 // LinearMemory bounds what Linear takes beside the volumes it is given, in bytes, from the voxels of the two internal
@@ -119,10 +120,18 @@ func LinearMemory(fixedVoxels, movingVoxels, threads int) int64 {
 	return 5*int64(fixedVoxels+movingVoxels) + (16+12+8)*largest + int64(threads)*mindScratchBytes(int(largest/40)+1, 3)
 }
 
+// usable says why a volume cannot be registered.
+func usable(name string, v *volume.Volume) error {
+	if v == nil || v.Len() == 0 || len(v.Data) != v.Len() {
+		return fmt.Errorf("register: the %s volume is empty or its data do not fit its grid", name)
+	}
+	return nil
+}
+
 // lungGrid is the isotropic grid round the lung, or round the whole scan.
 func lungGrid(name string, v *volume.Volume, lung *volume.Mask, spacing float64) (volume.Geometry, error) {
-	if v == nil || v.Len() == 0 || len(v.Data) != v.Len() {
-		return volume.Geometry{}, fmt.Errorf("register: the %s volume is empty or its data do not fit its grid", name)
+	if err := usable(name, v); err != nil {
+		return volume.Geometry{}, err
 	}
 	if lung == nil {
 		lo, hi := bounds(v.Geometry, [3]int{}, [3]int{v.Size[0] - 1, v.Size[1] - 1, v.Size[2] - 1})
@@ -136,8 +145,8 @@ func lungGrid(name string, v *volume.Volume, lung *volume.Mask, spacing float64)
 	return isotropic(spacing, lungMarginMM, a, b, v.Geometry), nil
 }
 
-func newSide(v *volume.Volume, lung *volume.Mask, g volume.Geometry) *side {
-	s := &side{image: newImage(v, g)}
+func newSide(v *volume.Volume, lung *volume.Mask, g volume.Geometry, sliceSigmaMM float64) *side {
+	s := &side{image: newImage(v, g, sliceSigmaMM)}
 	if lung != nil {
 		s.lung = volume.ResampleNearest(lung, g).Data
 		s.mid = centroid(lung)
@@ -232,10 +241,7 @@ type choice struct {
 // and takes the least one for every node.
 func bestLabels(ctx context.Context, cost []uint16, b *blocks, l labels, threads int) ([]choice, error) {
 	n := l.len()
-	place := make([]int32, b.dims[0]*b.dims[1]*b.dims[2]) // 1 + index into at, 0: not in use
-	for i, node := range b.at {
-		place[node] = int32(i) + 1
-	}
+	place := b.places()
 	out := make([]choice, len(b.at))
 	sums := make([][]uint32, threads)
 	err := parallel(ctx, threads, len(b.at), func(w, i int) {
@@ -245,22 +251,12 @@ func bestLabels(ctx context.Context, cost []uint16, b *blocks, l labels, threads
 		sum := sums[w]
 		clear(sum)
 		weight := uint32(0)
-		x, y, z := b.node(b.at[i])
-		for c := max(0, z-1); c <= min(z+1, b.dims[2]-1); c++ {
-			for bb := max(0, y-1); bb <= min(y+1, b.dims[1]-1); bb++ {
-				for a := max(0, x-1); a <= min(x+1, b.dims[0]-1); a++ {
-					p := place[(c*b.dims[1]+bb)*b.dims[0]+a]
-					if p == 0 {
-						continue
-					}
-					k := uint32(8) >> uint(abs(a-x)+abs(bb-y)+abs(c-z))
-					weight += k
-					for d, v := range cost[(int(p)-1)*n:][:len(sum)] {
-						sum[d] += k * uint32(v)
-					}
-				}
+		b.neighbours(b.at[i], place, func(at int, k uint32) {
+			weight += k
+			for d, v := range cost[at*n:][:len(sum)] {
+				sum[d] += k * uint32(v)
 			}
-		}
+		})
 		best := 0
 		for d, v := range sum {
 			if v < sum[best] {

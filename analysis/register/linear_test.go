@@ -251,7 +251,10 @@ func TestLinearRefusesUnusableInput(t *testing.T) {
 			_, err := Linear(ctx, v, &volume.Volume{Geometry: v.Geometry, Data: v.Data[1:]}, lung, lung, LinearOptions{})
 			return err
 		}, "moving volume", false},
-		{"empty lung", func() error { _, err := Linear(ctx, v, v, lung, volume.NewMask(v.Geometry), LinearOptions{}); return err }, "lung mask of the moving", false},
+		{"empty lung", func() error {
+			_, err := Linear(ctx, v, v, lung, volume.NewMask(v.Geometry), LinearOptions{})
+			return err
+		}, "lung mask of the moving", false},
 		{"little memory", func() error { _, err := Linear(ctx, v, v, lung, lung, LinearOptions{MemoryBytes: 1 << 20}); return err }, "MiB", false},
 		{"cancelled", func() error { _, err := Linear(gone, v, v, lung, lung, LinearOptions{}); return err }, "", true},
 	} {

@@ -61,6 +61,30 @@ func (b *blocks) share(mask []uint8) []float32 {
 	return out
 }
 
+// places returns, for every node, 1 + its index in the set, 0 for nodes that are not in use.
+func (b *blocks) places() []int32 {
+	p := make([]int32, b.dims[0]*b.dims[1]*b.dims[2])
+	for i, node := range b.at {
+		p[node] = int32(i) + 1
+	}
+	return p
+}
+
+// neighbours calls do for node n itself and its up to 26 neighbours that are in use, with their index in the set and
+// their weight: 1 2 1 along each axis, the node itself 8.
+func (b *blocks) neighbours(n int32, places []int32, do func(at int, weight uint32)) {
+	x, y, z := b.node(n)
+	for c := max(0, z-1); c <= min(z+1, b.dims[2]-1); c++ {
+		for bb := max(0, y-1); bb <= min(y+1, b.dims[1]-1); bb++ {
+			for a := max(0, x-1); a <= min(x+1, b.dims[0]-1); a++ {
+				if p := places[(c*b.dims[1]+bb)*b.dims[0]+a]; p > 0 {
+					do(int(p)-1, uint32(8)>>uint(abs(a-x)+abs(bb-y)+abs(c-z)))
+				}
+			}
+		}
+	}
+}
+
 // labels is the dense set of displacements q·{-L … L}³ voxels; the displacement along i changes fastest.
 type labels struct{ radius, step int }
 

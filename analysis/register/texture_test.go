@@ -19,13 +19,13 @@ type field struct {
 func newField(seed uint64, waveMM float64) field {
 	r := rand.New(rand.NewPCG(seed, 1))
 	f := field{}
-	for range 60 {
+	for range 24 {
 		d := volume.Vec{r.NormFloat64(), r.NormFloat64(), r.NormFloat64()}
 		k := 2 * math.Pi / (waveMM * (1 + 2*r.Float64())) / norm(d)
 		f.k = append(f.k, volume.Vec{k * d[0], k * d[1], k * d[2]})
 		f.phase = append(f.phase, 2*math.Pi*r.Float64())
 	}
-	f.scale = math.Sqrt(2.0 / 60)
+	f.scale = math.Sqrt(2.0 / 24)
 	return f
 }
 
