@@ -37,6 +37,7 @@ func newReceiver(t *testing.T, stored func()) *receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { store.Close() })
 	r.address = l.Addr().String()
 	server := &scp.Server{AETitles: []string{"ORTHANC"}, AllowAnyPeer: true, Archive: store, Stored: func(e archive.Entry) {
 		r.mu.Lock()
@@ -118,9 +119,11 @@ func TestKillWhileReceiving(t *testing.T) {
 			t.Errorf("acknowledged, but not whole on disk: %v", err)
 		}
 	}
+	store.Close() // one program at a time has it
 	n.start()
 	n.send(anyPair(t).dir)
 	n.waitFor(caseLimit, router.Delivered)
+	n.stop()
 	checkArchive(t, n, objects)
 	pacs.checkOnce(t)
 }
@@ -132,6 +135,7 @@ func checkArchive(t *testing.T, n *running, objects []dimse.Object) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer store.Close()
 	sent := map[string][32]byte{}
 	files, _ := filepath.Glob(filepath.Join(anyPair(t).dir, "p*", "*.dcm"))
 	for _, f := range files {

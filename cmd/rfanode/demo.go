@@ -194,7 +194,7 @@ func startPACS(ctx context.Context, group *errgroup.Group, dir string) (*demoPAC
 	}
 	p := &demoPACS{address: listener.Addr().String(), stored: make(chan archive.Entry, 64)}
 	server := &scp.Server{AETitles: []string{pacsTitle}, AllowAnyPeer: true, Archive: store, Stored: func(e archive.Entry) { p.stored <- e }}
-	group.Go(func() error { return server.Serve(ctx, listener) })
+	group.Go(func() error { return errors.Join(server.Serve(ctx, listener), store.Close()) })
 	return p, nil
 }
 

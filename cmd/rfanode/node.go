@@ -24,6 +24,7 @@ import (
 
 // node is what runs between the wire and the PACS: the receiver with its archive, and the router behind it.
 type node struct {
+	archive  *archive.Archive
 	listener net.Listener
 	server   *scp.Server
 	router   *router.Router
@@ -49,7 +50,12 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 	if err != nil {
 		return nil, err
 	}
-	n := &node{router: r, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.Close())
+		}
+	}()
+	n := &node{archive: store, router: r, log: log}
 	n.server = &scp.Server{
 		AETitles:     []string{c.AETitle},
 		AllowAnyPeer: c.AllowAnyPeer,
@@ -137,5 +143,5 @@ func (n *node) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.server.Serve(ctx, n.listener) })
 	group.Go(func() error { return n.router.Run(ctx) })
-	return errors.Join(group.Wait(), n.router.Close())
+	return errors.Join(group.Wait(), n.archive.Close(), n.router.Close())
 }
