@@ -30,8 +30,8 @@ func newPair(ctx context.Context, in LesionInput) (*pair, error) {
 	p := &pair{in: in, post: volume.SmoothInPlane(workVolume(in.Post), smoothMM)}
 	pre := volume.SmoothInPlane(workVolume(in.Pre), smoothMM)
 	g := p.post.Geometry
-	preHull := share(in.PreLungs.Hull, pre.Geometry)
-	postHull := share(in.PostLungs.Hull, g)
+	preHull := share(in.PreLungs.Hull)
+	postHull := share(in.PostLungs.Hull)
 	p.pre, p.hull, p.change = volume.New(g), volume.NewMask(g), volume.New(g)
 	for k := range g.Size[2] {
 		if err := ctx.Err(); err != nil {
@@ -76,17 +76,6 @@ func (p *pair) matchDensity() {
 			p.change.Data[i] = p.post.Data[i] - p.pre.Data[i]
 		}
 	}
-}
-
-// share is the share of each voxel of g that m covers, for a work grid g of the grid of m.
-func share(m *volume.Mask, g volume.Geometry) *volume.Volume {
-	v := volume.New(m.Geometry)
-	for i, x := range m.Data {
-		v.Data[i] = float32(x)
-	}
-	w := workVolume(v)
-	w.Geometry = g
-	return w
 }
 
 // warped evaluates pre, carried to the frame of post, on the grid g.

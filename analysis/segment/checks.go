@@ -20,8 +20,9 @@ const (
 	minGTRML, maxGTRML  = 0.05, 30
 	maxHullShare        = 0.5
 	minZoneToTumour     = 1.5
-	groundGlassHU       = -300
-	endSlackMM          = 5 // nearer to the end of the scan than this, tumour or zone may go on beyond it
+	groundGlassHU       = -300 // core of the tumour below
+	maxShellHU          = 120  // of the shell round the tumour over the lung: more is ground glass
+	endSlackMM          = 5    // nearer to the end of the scan than this, tumour or zone may go on beyond it
 	unsharpMM           = 1.5
 )
 
@@ -100,7 +101,7 @@ func (p *pair) overlaps(z zone, found []finding) bool {
 
 // lungOverlap is the Dice coefficient of the two hulls on the work grid of post.
 func (p *pair) lungOverlap() float64 {
-	pre, post := warpedMask(p.in.PreLungs.Hull, p.in.ToPre, p.hull.Geometry), share(p.in.PostLungs.Hull, p.hull.Geometry)
+	pre, post := warpedMask(p.in.PreLungs.Hull, p.in.ToPre, p.hull.Geometry), share(p.in.PostLungs.Hull)
 	both, sum := 0, 0
 	for i, x := range pre.Data {
 		y := uint8(0)
@@ -153,6 +154,9 @@ func (p *pair) freeAir(zones *volume.Mask) float64 {
 // choice records how clearly the nodule was chosen.
 func (l *Lesion) choice(f finding) {
 	l.Figures.Overlap = f.nodules[0].overlap
+	if l.Figures.Overlap < minOverlap {
+		l.hold(fmt.Sprintf("no tumour on the pre CT lies clearly under the new opacity: the nearest has %.2f of its volume there, expected %.2f", l.Figures.Overlap, minOverlap))
+	}
 	if len(f.nodules) > 1 {
 		l.Figures.RunnerUp = f.nodules[1].score() / f.nodules[0].score()
 	}
@@ -164,6 +168,7 @@ func (l *Lesion) choice(f finding) {
 // measure fills the figures of the surfaces.
 func (l *Lesion) measure(gtr, ptz surface) {
 	f := &l.Figures
+	f.ShellHU = gtr.shellHU
 	f.TumourHU, f.TumourLungHU, f.ZoneHU, f.ZoneLungHU = gtr.insideHU, gtr.lungHU, ptz.insideHU, ptz.lungHU
 	f.GTRML, f.PTZML = gtr.mask.VolumeML(), ptz.mask.VolumeML()
 	f.GTRRangeML, f.PTZRangeML = gtr.rangeML, ptz.rangeML
@@ -176,6 +181,9 @@ func (l *Lesion) check(p *pair, gtr, ptz surface) {
 	f := l.Figures
 	if f.TumourHU < groundGlassHU {
 		l.hold(fmt.Sprintf("ground-glass tumour (%.0f HU): the default segmentation is not proven for it", f.TumourHU))
+	}
+	if rise := f.ShellHU - f.TumourLungHU; rise > maxShellHU {
+		l.hold(fmt.Sprintf("ground glass round the tumour (%.0f HU over the lung): a part-solid tumour is larger than its core, and the default segmentation is not proven for it", rise))
 	}
 	if f.GTRML < minGTRML || f.GTRML > maxGTRML {
 		l.hold(fmt.Sprintf("tumour volume of %.2f mL, expected %.2f to %d mL", f.GTRML, minGTRML, maxGTRML))

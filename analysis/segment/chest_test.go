@@ -11,15 +11,29 @@ import (
 // test adds. Shapes have soft edges of about a voxel, as partial volume makes them.
 
 type shape struct {
-	depth func(p volume.Vec) float64 // signed distance to the surface, mm, > 0 inside
-	hu    float64
-	lung  bool // cut to the lungs, as a lesion is
+	depth  func(p volume.Vec) float64 // signed distance to the surface, mm, > 0 inside
+	lo, hi volume.Vec                 // nothing of it lies beyond; zero: anywhere
+	hu     float64
+	lung   bool // cut to the lungs, as a lesion is
+}
+
+// box bounds a shape to centre ± half and the width of an edge.
+func (s shape) box(a, b volume.Vec, half volume.Vec) shape {
+	const edge = 6
+	for x := range 3 {
+		s.lo[x], s.hi[x] = min(a[x], b[x])-half[x]-edge, max(a[x], b[x])+half[x]+edge
+	}
+	return s
+}
+
+func (s *shape) beyond(p volume.Vec) bool {
+	return s.lo != s.hi && (p[0] < s.lo[0] || p[0] > s.hi[0] || p[1] < s.lo[1] || p[1] > s.hi[1] || p[2] < s.lo[2] || p[2] > s.hi[2])
 }
 
 func ball(c volume.Vec, r, hu float64) shape {
 	return shape{hu: hu, depth: func(p volume.Vec) float64 {
 		return r - math.Sqrt(sq(p[0]-c[0])+sq(p[1]-c[1])+sq(p[2]-c[2]))
-	}}
+	}}.box(c, c, volume.Vec{r, r, r})
 }
 
 func ellipsoid(c, r volume.Vec, hu float64) shape {
@@ -27,7 +41,7 @@ func ellipsoid(c, r volume.Vec, hu float64) shape {
 	return shape{hu: hu, depth: func(p volume.Vec) float64 {
 		q := math.Sqrt(sq((p[0]-c[0])/r[0]) + sq((p[1]-c[1])/r[1]) + sq((p[2]-c[2])/r[2]))
 		return (1 - q) * least
-	}}
+	}}.box(c, c, r)
 }
 
 func tube(a, b volume.Vec, r, hu float64) shape {
@@ -37,8 +51,11 @@ func tube(a, b volume.Vec, r, hu float64) shape {
 		t := ((p[0]-a[0])*d[0] + (p[1]-a[1])*d[1] + (p[2]-a[2])*d[2]) / l2
 		t = min(max(t, 0), 1)
 		return r - math.Sqrt(sq(p[0]-a[0]-t*d[0])+sq(p[1]-a[1]-t*d[1])+sq(p[2]-a[2]-t*d[2]))
-	}}
+	}}.box(a, b, volume.Vec{r, r, r})
 }
+
+// inLung cuts a shape to the lungs.
+func inLung(s shape) shape { s.lung = true; return s }
 
 func sq(x float64) float64 { return x * x }
 
@@ -69,7 +86,7 @@ func chest(g volume.Geometry, moved func(volume.Vec) volume.Vec, extra ...shape)
 	for side := -1.0; side <= 1; side += 2 {
 		for range 14 {
 			end := volume.Vec{side * (60 + 50*vessels.Float64()), 110*vessels.Float64() - 55, 100*vessels.Float64() - 50}
-			shapes = append(shapes, shape{hu: 30, lung: true, depth: tube(volume.Vec{side * 26, 5, 0}, end, 1+1.5*vessels.Float64(), 0).depth})
+			shapes = append(shapes, inLung(tube(volume.Vec{side * 26, 5, 0}, end, 1+1.5*vessels.Float64(), 30)))
 		}
 	}
 	shapes = append(shapes, extra...)
@@ -78,21 +95,34 @@ func chest(g volume.Geometry, moved func(volume.Vec) volume.Vec, extra ...shape)
 	for k := range g.Size[2] {
 		for j := range g.Size[1] {
 			for i := range g.Size[0] {
-				p := g.Point(volume.Vec{float64(i), float64(j), float64(k)})
-				if moved != nil {
-					p = moved(p)
-				}
-				hu := -1000.0
-				for _, s := range shapes {
-					d := s.depth(p)
-					if s.lung {
-						d = min(d, max(rightLung.depth(p), leftLung.depth(p)))
+				hu := 0.0
+				for _, dz := range []float64{-0.25, 0.25} { // slices have thickness
+					p := g.Point(volume.Vec{float64(i), float64(j), float64(k) + dz})
+					if moved != nil {
+						p = moved(p)
 					}
-					hu += (s.hu - hu) * min(max(0.5+d/g.Spacing[0], 0), 1)
+					hu += density(shapes, p, g.Spacing[0]) / 2
 				}
 				v.Data[g.Offset(i, j, k)] = float32(hu + 15*noise.NormFloat64())
 			}
 		}
 	}
 	return v
+}
+
+// density paints the shapes over air, the later ones over the earlier.
+func density(shapes []shape, p volume.Vec, edgeMM float64) float64 {
+	hu := -1000.0
+	for n := range shapes {
+		s := &shapes[n]
+		if s.beyond(p) {
+			continue
+		}
+		d := s.depth(p)
+		if s.lung {
+			d = min(d, max(rightLung.depth(p), leftLung.depth(p)))
+		}
+		hu += (s.hu - hu) * min(max(0.5+d/edgeMM, 0), 1)
+	}
+	return hu
 }

@@ -13,6 +13,7 @@ type Figures struct {
 	ChangedElsewhere float64 // share of the lung, away from the zone, that changed by more than 200 HU
 
 	TumourHU, TumourLungHU float64    // core of the tumour; the lung round it
+	ShellHU                float64    // 1 to 3 mm outside the tumour
 	ZoneHU, ZoneLungHU     float64    // outer layer of the zone; the lung round it
 	GTRML, PTZML           float64    // on the fine grids
 	GTRRangeML, PTZRangeML [2]float64 // with the surface at 0.1 of the contrast above and below the level used

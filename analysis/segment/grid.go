@@ -13,36 +13,42 @@ const (
 	workSliceMM = 2.5
 )
 
-// workVolume averages blocks of voxels down to about the work grid. Blocks at the far end may hold fewer voxels.
-func workVolume(v *volume.Volume) *volume.Volume {
-	var f [3]int
+// workGrid is the work grid of a CT: blocks of f voxels. Blocks at the far end may hold fewer voxels.
+func workGrid(ct volume.Geometry) (g volume.Geometry, f [3]int) {
 	for a := range 2 {
-		f[a] = max(1, int(math.Round(workPixelMM/v.Spacing[a])))
+		f[a] = max(1, int(math.Round(workPixelMM/ct.Spacing[a])))
 	}
-	f[2] = max(1, int(workSliceMM/v.Spacing[2]+1e-6))
-	g := v.Geometry
+	f[2] = max(1, int(workSliceMM/ct.Spacing[2]+1e-6))
+	g = ct
 	centre := volume.Vec{}
 	for a := range 3 {
-		g.Size[a] = (v.Size[a] + f[a] - 1) / f[a]
-		g.Spacing[a] = v.Spacing[a] * float64(f[a])
+		g.Size[a] = (ct.Size[a] + f[a] - 1) / f[a]
+		g.Spacing[a] = ct.Spacing[a] * float64(f[a])
 		centre[a] = float64(f[a]-1) / 2
 	}
-	g.Origin = v.Point(centre)
+	g.Origin = ct.Point(centre)
+	return g, f
+}
+
+// workVolume is a CT on its work grid: the mean of each block.
+func workVolume(v *volume.Volume) *volume.Volume { return blockMeans(v.Geometry, v.Data) }
+
+// share is the share of each voxel of the work grid that a mask covers.
+func share(m *volume.Mask) *volume.Volume { return blockMeans(m.Geometry, m.Data) }
+
+func blockMeans[T float32 | uint8](ct volume.Geometry, data []T) *volume.Volume {
+	g, f := workGrid(ct)
 	w := volume.New(g)
-	if f == [3]int{1, 1, 1} {
-		copy(w.Data, v.Data)
-		return w
-	}
 	sums, counts := make([]float32, g.Size[0]), make([]float32, g.Size[0])
 	for k := range g.Size[2] {
 		for j := range g.Size[1] {
 			clear(sums)
 			clear(counts)
-			for kk := k * f[2]; kk < min((k+1)*f[2], v.Size[2]); kk++ {
-				for jj := j * f[1]; jj < min((j+1)*f[1], v.Size[1]); jj++ {
-					row := v.Data[v.Offset(0, jj, kk):][:v.Size[0]]
+			for kk := k * f[2]; kk < min((k+1)*f[2], ct.Size[2]); kk++ {
+				for jj := j * f[1]; jj < min((j+1)*f[1], ct.Size[1]); jj++ {
+					row := data[ct.Offset(0, jj, kk):][:ct.Size[0]]
 					for i, x := range row {
-						sums[i/f[0]] += x
+						sums[i/f[0]] += float32(x)
 						counts[i/f[0]]++
 					}
 				}

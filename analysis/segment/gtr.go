@@ -29,6 +29,7 @@ type surface struct {
 	hull     *volume.Mask
 	insideHU float64 // core of a tumour, outer layer of a zone
 	lungHU   float64
+	shellHU  float64    // median of the lung 1 to 3 mm outside a tumour: ground glass round it shows here
 	rangeML  [2]float64 // volumes at levelRange above and below the level
 }
 
@@ -68,7 +69,24 @@ func (p *pair) refine(n nodule) (t surface, ok bool) {
 	}
 	t.mask = cut(gtrLevel)
 	t.rangeML = [2]float64{cut(gtrLevel + levelRange).VolumeML(), cut(gtrLevel - levelRange).VolumeML()}
+	t.shellHU = shellMedian(hu, t.hull, t.mask, t.lungHU)
 	return t, t.mask.Count() > 0
+}
+
+// shellMedian is the median HU of what lies 1 to 3 mm outside a tumour, in the hull and less dense than vessels; where
+// there is too little of it, that of the lung.
+func shellMedian(hu *volume.Volume, hull, tumour *volume.Mask, lungHU float64) float64 {
+	const fromMM, toMM, vesselHU = 1, 3, -300
+	var shell []float32
+	for i, d := range volume.SignedDistance(tumour).Data {
+		if d <= -fromMM && d >= -toMM && hull.Data[i] != 0 && hu.Data[i] < vesselHU {
+			shell = append(shell, hu.Data[i])
+		}
+	}
+	if len(shell) < minRing {
+		return lungHU
+	}
+	return median(shell)
 }
 
 // regionAround is the fine grid over the part of a CT that surrounds a mask of another grid.

@@ -71,7 +71,7 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 	}
 	found, bare := p.match(all[:n])
 	if len(found) == 0 {
-		found, bare = bare[:1], bare[1:]
+		found, bare = bare[:1], bare[1:] // shown, and held for what it lacks
 	}
 	scene := p.survey(all, found, bare)
 	lesions := make([]Lesion, 0, len(found))
@@ -91,11 +91,11 @@ type finding struct {
 	nodules []nodule
 }
 
-// match looks for the nodule under each zone. Zones over the same nodule are parts of one: the thickest stands for it.
+// match looks for the nodule under each zone; a zone is bare that holds too little of any. Zones over the same nodule are parts of one: the thickest stands for it.
 func (p *pair) match(zones []zone) (found, bare []finding) {
 	for _, z := range zones {
 		f := finding{zone: z, nodules: p.nodules(z)}
-		if len(f.nodules) == 0 {
+		if len(f.nodules) == 0 || f.nodules[0].overlap < minOverlap {
 			bare = append(bare, f)
 			continue
 		}

@@ -27,7 +27,7 @@ type nodule struct {
 
 func (n nodule) score() float64 { return n.overlap * n.radiusMM }
 
-// nodules returns the candidates under a zone, best first.
+// nodules returns the candidates under a zone, best first; none if nothing dense overlaps it.
 func (p *pair) nodules(z zone) []nodule {
 	points := p.zonePoints(z.mask)
 	ct := p.in.Pre.Geometry
@@ -48,13 +48,17 @@ func (p *pair) nodules(z zone) []nodule {
 	hull := volume.Threshold(volume.Resample(volume.SignedDistance(p.in.PreLungs.Hull.Crop(a, b)), g, -volume.Far), 0, volume.Far)
 	dense := volume.Intersect(volume.Threshold(hu, noduleHU, volume.Far), hull)
 	depth := volume.SignedDistance(dense)
+	var best []nodule
 	for _, seedMM := range []float32{3, 2} { // small tumours only if nothing larger is there
 		out := candidates(dense, depth, seedMM, points, p.zoneStepML(z.mask))
 		if len(out) > 0 && out[0].overlap >= minOverlap {
 			return out
 		}
+		if len(out) > 0 && out[0].overlap > 0 && (best == nil || out[0].score() > best[0].score()) {
+			best = out
+		}
 	}
-	return nil
+	return best
 }
 
 // candidates are the parts of dense at least 2 × seedMM thick, regrown.

@@ -20,8 +20,7 @@ const (
 )
 
 // refineZone finds the surface of a zone on post. toPre is the best map at hand near the zone. The tumour, already found
-// on pre, was dense before and shows no change: what of it lies within the convex outline of the new opacity counts as
-// zone, what sticks out does not.
+// on pre, was dense before and shows no change; throughTumour says what of it counts as zone.
 func (p *pair) refineZone(z zone, tumour surface, toPre register.Transform) (s surface, ok bool) {
 	r, ok := regionAround(p.in.Post.Geometry, z.mask, ptzRoomMM)
 	if !ok {
@@ -49,7 +48,7 @@ func (p *pair) refineZone(z zone, tumour surface, toPre register.Transform) (s s
 			}
 		}
 		body := touching(volume.Open(fresh, streakMM), rough)
-		body = volume.Union(body, volume.Intersect(inSlices(body, convexHull), old))
+		body = volume.Union(body, throughTumour(body, old, s.hull))
 		body = volume.Intersect(volume.Close(body, zoneCloseMM), s.hull)
 		body = volume.FillHoles(volume.FillHolesInSlices(body))
 		return volume.Largest(touching(body, rough), 6)
