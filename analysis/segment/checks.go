@@ -20,6 +20,7 @@ const (
 	minGTRML, maxGTRML  = 0.05, 30
 	maxHullShare        = 0.5
 	minZoneToTumour     = 1.5
+	maxTumourElongation = 2.0
 	groundGlassHU       = -300 // core of the tumour below
 	maxShellHU          = 120  // of the shell round the tumour over the lung: more is ground glass
 	endSlackMM          = 5    // nearer to the end of the scan than this, tumour or zone may go on beyond it
@@ -173,6 +174,7 @@ func (l *Lesion) measure(gtr, ptz surface) {
 	f.GTRML, f.PTZML = gtr.mask.VolumeML(), ptz.mask.VolumeML()
 	f.GTRRangeML, f.PTZRangeML = gtr.rangeML, ptz.rangeML
 	f.GTRErrorMM, f.PTZErrorMM = errorMM(gtr.rangeML), errorMM(ptz.rangeML)
+	f.Elongation = elongation(gtr.mask)
 	f.GTRPleura, f.PTZPleura = hullShare(gtr.mask, gtr.hull), hullShare(ptz.mask, ptz.hull)
 }
 
@@ -187,6 +189,9 @@ func (l *Lesion) check(p *pair, gtr, ptz surface) {
 	}
 	if f.GTRML < minGTRML || f.GTRML > maxGTRML {
 		l.hold(fmt.Sprintf("tumour volume of %.2f mL, expected %.2f to %d mL", f.GTRML, minGTRML, maxGTRML))
+	}
+	if f.Elongation > maxTumourElongation {
+		l.hold(fmt.Sprintf("what lies under the zone is %.1f times as long as wide: a vessel or a scar rather than a tumour", f.Elongation))
 	}
 	if f.GTRPleura > maxHullShare {
 		l.hold(fmt.Sprintf("the tumour is attached to pleura or mediastinum over %.0f %% of its outline: needs a contour", 100*f.GTRPleura))

@@ -1,6 +1,12 @@
 package segment
 
-import "rfanode/analysis/volume"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"rfanode/analysis/volume"
+)
 
 // Figures are the measured things on which a lesion was accepted or held. Radii and errors in mm, volumes in mL.
 type Figures struct {
@@ -18,6 +24,8 @@ type Figures struct {
 	GTRML, PTZML           float64    // on the fine grids
 	GTRRangeML, PTZRangeML [2]float64 // with the surface at 0.1 of the contrast above and below the level used
 	GTRErrorMM, PTZErrorMM float64    // half of what that moves the surface by
+
+	Elongation float64 // longest over middle principal axis of the tumour; vessels have 2 and more
 
 	GTRPleura, PTZPleura float64 // share of the in-plane surface that the lung's hull, not the intensity, drew
 }
@@ -54,4 +62,34 @@ func hullShare(m, hull *volume.Mask) float64 {
 		return 0
 	}
 	return float64(outside) / float64(faces)
+}
+
+// elongation is the ratio of the longest to the middle principal axis of a mask, by second moments; 0 if it is empty.
+func elongation(m *volume.Mask) float64 {
+	c, n := centre(m), 0.0
+	moments := mat.NewSymDense(3, nil)
+	for k := range m.Size[2] {
+		for j := range m.Size[1] {
+			for i, x := range m.Data[m.Offset(0, j, k):][:m.Size[0]] {
+				if x == 0 {
+					continue
+				}
+				p := m.Point(volume.Vec{float64(i), float64(j), float64(k)})
+				n++
+				for a := range 3 {
+					for b := a; b < 3; b++ {
+						moments.SetSym(a, b, moments.At(a, b)+(p[a]-c[a])*(p[b]-c[b]))
+					}
+				}
+			}
+		}
+	}
+	var eigen mat.EigenSym
+	if n == 0 || !eigen.Factorize(moments, false) {
+		return 0
+	}
+	v := eigen.Values(nil) // ascending
+	// A voxel is no point: its own second moment keeps flat masks from a division by zero.
+	own := n * m.Spacing[0] * m.Spacing[0] / 12
+	return math.Sqrt((v[2] + own) / (v[1] + own))
 }

@@ -219,6 +219,8 @@ func TestLesionsHeld(t *testing.T) {
 		{"no tumour under the opacity", "no tumour on the pre CT", nil, zoneAt(c, 17)},
 		{"ground glass", "no tumour on the pre CT", []shape{glass}, append(zoneAt(c, 17), tumourAt(c, 3))},
 		{"part-solid", "ground glass round the tumour", []shape{inLung(ball(c, 11, -560)), tumourAt(c, 7)}, append(zoneAt(c, 18), tumourAt(c, 7))},
+		{"a new opacity over a vessel", "times as long as wide", []shape{inLung(tube(volume.Vec{-75, 0, 10}, volume.Vec{-75, 45, 10}, 4, 40))},
+			append(zoneAt(c, 17), inLung(tube(volume.Vec{-75, 0, 10}, volume.Vec{-75, 45, 10}, 4, 40)))},
 		{"effusion", "other new opacity", []shape{tumourAt(c, 8)}, append(zoneAt(c, 17), tumourAt(c, 8), fluid)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
