@@ -72,7 +72,8 @@ func chestGrid(pixelMM, sliceMM float64) volume.Geometry {
 		volume.Vec{-pixelMM * float64(nx-1) / 2, -pixelMM * float64(ny-1) / 2, -sliceMM * float64(nz-1) / 2})
 }
 
-// chest draws the chest on g. moved maps a point of the grid to the point of the resting chest that is seen there.
+// chest draws the chest on g. moved maps a point of the grid to the point of the resting chest that is seen there; it
+// must keep rows on lines of equal y and z.
 func chest(g volume.Geometry, moved func(volume.Vec) volume.Vec, extra ...shape) *volume.Volume {
 	shapes := []shape{
 		ellipsoid(volume.Vec{0, 0, 0}, volume.Vec{150, 110, 1e4}, 40),
@@ -94,20 +95,37 @@ func chest(g volume.Geometry, moved func(volume.Vec) volume.Vec, extra ...shape)
 	noise := rand.New(rand.NewPCG(1, uint64(len(extra))))
 	for k := range g.Size[2] {
 		for j := range g.Size[1] {
-			for i := range g.Size[0] {
-				hu := 0.0
-				for _, dz := range []float64{-0.25, 0.25} { // slices have thickness
+			row := v.Data[g.Offset(0, j, k):][:g.Size[0]]
+			for _, dz := range []float64{-0.25, 0.25} { // slices have thickness
+				at := func(i int) volume.Vec {
 					p := g.Point(volume.Vec{float64(i), float64(j), float64(k) + dz})
 					if moved != nil {
 						p = moved(p)
 					}
-					hu += density(shapes, p, g.Spacing[0]) / 2
+					return p
 				}
-				v.Data[g.Offset(i, j, k)] = float32(hu + 15*noise.NormFloat64())
+				near := inRow(shapes, at(0))
+				for i := range row {
+					row[i] += float32(density(near, at(i), g.Spacing[0]) / 2)
+				}
+			}
+			for i := range row {
+				row[i] += float32(15 * noise.NormFloat64())
 			}
 		}
 	}
 	return v
+}
+
+// inRow keeps the shapes that a row through p can meet.
+func inRow(shapes []shape, p volume.Vec) []shape {
+	out := make([]shape, 0, len(shapes))
+	for _, s := range shapes {
+		if s.lo == s.hi || p[1] >= s.lo[1] && p[1] <= s.hi[1] && p[2] >= s.lo[2] && p[2] <= s.hi[2] {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // density paints the shapes over air, the later ones over the earlier.

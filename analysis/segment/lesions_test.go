@@ -29,14 +29,20 @@ func scans(t *testing.T, nodules []shape, zones []shape) LesionInput {
 	return withLungs(t, in)
 }
 
+// withLungs finds the lungs that are not known yet.
 func withLungs(t *testing.T, in LesionInput) LesionInput {
 	t.Helper()
-	var err error
-	if in.PreLungs, err = FindLungs(context.Background(), in.Pre); err != nil {
-		t.Fatal(err)
-	}
-	if in.PostLungs, err = FindLungs(context.Background(), in.Post); err != nil {
-		t.Fatal(err)
+	for _, ct := range []struct {
+		v     *volume.Volume
+		lungs **Lungs
+	}{{in.Pre, &in.PreLungs}, {in.Post, &in.PostLungs}} {
+		if *ct.lungs != nil {
+			continue
+		}
+		var err error
+		if *ct.lungs, err = FindLungs(context.Background(), ct.v); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return in
 }
@@ -175,7 +181,7 @@ func TestLesionsOnPleura(t *testing.T) {
 func TestLesionsCavity(t *testing.T) {
 	c := volume.Vec{-75, 20, 10}
 	in := everyday(t)
-	in.Post = chest(chestGrid(2, 4), breath.Map, append(zoneAt(c, 17), inLung(ball(c, 9, -950)))...)
+	in.Post, in.PostLungs = chest(chestGrid(2, 4), breath.Map, append(zoneAt(c, 17), inLung(ball(c, 9, -950)))...), nil
 	l := one(t, withLungs(t, in))
 	if len(l.HoldReasons) > 0 {
 		t.Errorf("held: %q", l.HoldReasons)
@@ -196,7 +202,7 @@ func TestLesionsTumourOutsideZone(t *testing.T) {
 // A result from a pair without an ablation would be the worst of all.
 func TestLesionsNoAblation(t *testing.T) {
 	in := everyday(t)
-	in.Post = chest(chestGrid(2, 4), breath.Map, tumourAt(treated, 8))
+	in.Post, in.PostLungs = chest(chestGrid(2, 4), breath.Map, tumourAt(treated, 8)), nil
 	in.ToPre = register.Affine{M: breath.M, T: volume.Vec{5, -3, 3}} // 3 mm off
 	_, err := Lesions(context.Background(), withLungs(t, in))
 	var none *NoLesionError
@@ -211,21 +217,27 @@ func TestLesionsHeld(t *testing.T) {
 	wall := ellipsoid(volume.Vec{72, 0, 0}, volume.Vec{58, 86, 85}, 40) // the left lung gone
 	glass := inLung(ball(c, 8, -600))
 	fluid := shape{hu: 20, lung: true, depth: func(p volume.Vec) float64 { return p[1] - 58 }}
+	free := shape{hu: -1000, lung: true, depth: func(p volume.Vec) float64 { return -55 - p[1] }}
 	for _, test := range []struct {
 		name, want string
-		pre, post  []shape
+		pre, post  []shape // pre nil: the everyday one
 	}{
 		{"a lung is missing", "left lung is missing", []shape{tumourAt(c, 8), wall}, append(zoneAt(c, 17), tumourAt(c, 8), wall)},
-		{"no tumour under the opacity", "no tumour on the pre CT", nil, zoneAt(c, 17)},
+		{"no tumour under the opacity", "no tumour on the pre CT", []shape{}, zoneAt(c, 17)},
 		{"ground glass", "no tumour on the pre CT", []shape{glass}, append(zoneAt(c, 17), tumourAt(c, 3))},
 		{"part-solid", "ground glass round the tumour", []shape{inLung(ball(c, 11, -560)), tumourAt(c, 7)}, append(zoneAt(c, 18), tumourAt(c, 7))},
 		{"a new opacity over a vessel", "times as long as wide", []shape{inLung(tube(volume.Vec{-75, 0, 10}, volume.Vec{-75, 45, 10}, 4, 40))},
 			append(zoneAt(c, 17), inLung(tube(volume.Vec{-75, 0, 10}, volume.Vec{-75, 45, 10}, 4, 40)))},
-		{"effusion", "other new opacity", []shape{tumourAt(c, 8)}, append(zoneAt(c, 17), tumourAt(c, 8), fluid)},
+		{"effusion", "other new opacity", nil, append(zoneAt(c, 17), tumourAt(c, 8), fluid)},
+		{"pneumothorax", "new air beside the lung", nil, append(zoneAt(c, 17), tumourAt(c, 8), free)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := chestGrid(2, 4)
-			in := LesionInput{ToPre: breath, Pre: chest(g, nil, test.pre...), Post: chest(g, breath.Map, test.post...)}
+			in := everyday(t)
+			if test.pre != nil {
+				in.Pre, in.PreLungs = chest(g, nil, test.pre...), nil
+			}
+			in.Post, in.PostLungs = chest(g, breath.Map, test.post...), nil
 			l, err := Lesions(context.Background(), withLungs(t, in))
 			if err != nil {
 				t.Fatal(err)
@@ -241,7 +253,7 @@ func TestLesionsHeld(t *testing.T) {
 func TestLesionsAtScanBorder(t *testing.T) {
 	c, in := treated, everyday(t)
 	top := int(in.Post.Index(toPost(c))[2]) + 3
-	in.Post = in.Post.Crop([3]int{}, [3]int{in.Post.Size[0] - 1, in.Post.Size[1] - 1, top})
+	in.Post, in.PostLungs = in.Post.Crop([3]int{}, [3]int{in.Post.Size[0] - 1, in.Post.Size[1] - 1, top}), nil
 	l := one(t, withLungs(t, in))
 	if all := strings.Join(l.HoldReasons, "; "); !strings.Contains(all, "end of the scan") {
 		t.Errorf("held for %q, want the end of the scan", all)

@@ -67,7 +67,7 @@ func realPair(t *testing.T, dir string) {
 	}
 
 	// The same patient again, moved, without an ablation.
-	in.Post = warped(in.Pre, truth, in.Post.Geometry, -1024)
+	in.Post, in.PostLungs = warped(in.Pre, truth, in.Post.Geometry, -1024), nil
 	_, err = Lesions(ctx, withLungs(t, in))
 	var none *NoLesionError
 	if !errors.As(err, &none) {
