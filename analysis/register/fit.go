@@ -23,7 +23,7 @@ const (
 )
 
 // fitAffine is the weighted least squares affine from p to q. Coordinates are centred first, so that the equations are
-// those of a 3×3 matrix. keep is parallel to m; weight 0 leaves a match out.
+// those of a 3×3 matrix. weight is parallel to m; weight 0 leaves a match out.
 func fitAffine(m []match, weight []float64) (Affine, error) {
 	var cp, cq volume.Vec
 	total, used := 0.0, 0

@@ -32,10 +32,16 @@ func grey(hu float32) uint16 {
 }
 
 // newImage resamples a CT to the isotropic grid g, smoothed along its slice axis by sliceSigmaMM (see sliceSmoothing).
-func newImage(v *volume.Volume, g volume.Geometry, sliceSigmaMM float64) *image {
+// What lies in leaveOut (on any grid, nil: nothing) does not spread to its surroundings by that.
+func newImage(v *volume.Volume, g volume.Geometry, sliceSigmaMM float64, leaveOut *volume.Mask) *image {
 	src := v
 	if sliceSigmaMM > 0 {
-		src = smoothSlices(part(v, g, 4*sliceSigmaMM), sliceSigmaMM)
+		src = part(v, g, 4*sliceSigmaMM)
+		var out []uint8
+		if leaveOut != nil {
+			out = volume.ResampleNearest(leaveOut, src.Geometry).Data
+		}
+		src = smoothSlices(src, sliceSigmaMM, out)
 	}
 	r := volume.Resample(src, g, -1024)
 	m := &image{Geometry: g, data: make([]uint16, g.Len()), scanned: v.Geometry}

@@ -26,7 +26,7 @@ const (
 // LinearResult is the affine and what says how good it is, without landmarks.
 type LinearResult struct {
 	Affine            // point of fixed → point of moving, LPS mm
-	Fallback bool     // no level gave a believable fit: Affine is a translation only, see Reasons
+	Fallback bool     // too few levels gave a believable fit: Affine is a translation only, see Reasons
 	Levels   int      // levels whose fit was accepted, of 5
 	Matches  int      // block correspondences of the last accepted level
 	Reasons  []string // why levels were refused, in plain words
@@ -40,6 +40,9 @@ type level struct{ g, radius, step, patch int }
 // linearLevels are those of deeds with the last one once more: where the patient is turned or has breathed differently, the
 // matches of one round still fall short.
 var linearLevels = []level{{7, 5, 4, 3}, {6, 4, 3, 2}, {5, 3, 2, 2}, {4, 2, 1, 1}, {4, 2, 1, 1}}
+
+// minLevels of them must give a believable fit: noise passes the limits now and then.
+const minLevels = 3
 
 // Linear finds the affine between the lungs of two CTs of one patient: at each of five levels, blocks of lung of each
 // image are looked for in the other one (forward and backward), and the believable half of the matches is fitted.
@@ -78,7 +81,9 @@ func Linear(ctx context.Context, fixed, moving *volume.Volume, fixedLung, moving
 		r.Affine, r.Matches = a, len(matches)
 		r.Levels++
 	}
-	r.Fallback = r.Levels == 0
+	if r.Levels < minLevels {
+		r.Affine, r.Fallback = start, true
+	}
 	r.Quality, err = w.quality(ctx, r.Affine)
 	return r, err
 }
@@ -146,7 +151,7 @@ func lungGrid(name string, v *volume.Volume, lung *volume.Mask, spacing float64)
 }
 
 func newSide(v *volume.Volume, lung *volume.Mask, g volume.Geometry, sliceSigmaMM float64) *side {
-	s := &side{image: newImage(v, g, sliceSigmaMM)}
+	s := &side{image: newImage(v, g, sliceSigmaMM, nil)}
 	if lung != nil {
 		s.lung = volume.ResampleNearest(lung, g).Data
 		s.mid = centroid(lung)
@@ -231,10 +236,29 @@ func (w *linearWork) oneWay(ctx context.Context, r, s *side, a Affine, l level) 
 	return cheapestHalf(best, b, lab, a), nil
 }
 
-// choice is the best displacement of a block, in voxels, and the mean number of bits that still differ in a voxel.
+// choice is the best displacement of a block, in voxels, the mean number of bits that still differ in a voxel, and by
+// how many less that is than the mean over all displacements.
 type choice struct {
-	d    volume.Vec
-	cost float64
+	d              volume.Vec
+	cost, contrast float64
+}
+
+// minContrast is the least contrast, in bits a voxel, of a block that counts. A block without any structure has none and
+// would seem not to have moved.
+const minContrast = 0.5
+
+// least returns the label of the least cost, the middle one (no displacement) if no other is less, and how far it lies
+// below the mean.
+func least(cost []uint32) (best int, contrast float64) {
+	best = len(cost) / 2
+	total := 0.0
+	for d, v := range cost {
+		total += float64(v)
+		if v < cost[best] {
+			best = d
+		}
+	}
+	return best, total/float64(len(cost)) - float64(cost[best])
 }
 
 // bestLabels smooths the costs of every label over the neighbouring nodes in use, with weights 1 2 1 along each axis,
@@ -257,16 +281,9 @@ func bestLabels(ctx context.Context, cost []uint16, b *blocks, l labels, threads
 				sum[d] += k * uint32(v)
 			}
 		})
-		best := 0
-		for d, v := range sum {
-			if v < sum[best] {
-				best = d
-			}
-		}
-		out[i] = choice{
-			d:    refined(sum, best, l),
-			cost: float64(sum[best]) / float64(weight) / float64(samples(b.g)),
-		}
+		best, contrast := least(sum)
+		scale := 1 / float64(weight) / float64(samples(b.g))
+		out[i] = choice{d: refined(sum, best, l), cost: scale * float64(sum[best]), contrast: scale * contrast}
 	})
 	return out, err
 }
@@ -294,9 +311,11 @@ func abs(i int) int { return max(i, -i) }
 
 // cheapestHalf turns the choices of the blocks with the least costs into matches.
 func cheapestHalf(best []choice, b *blocks, l labels, a Affine) []match {
-	order := make([]int, len(best))
-	for i := range order {
-		order[i] = i
+	order := make([]int, 0, len(best))
+	for i := range best {
+		if best[i].contrast >= minContrast {
+			order = append(order, i)
+		}
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
 		switch {

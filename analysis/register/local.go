@@ -12,11 +12,12 @@ import (
 
 // LocalOptions sets how Local works. The zero value works.
 type LocalOptions struct {
-	Centre      *volume.Vec // where the result has to hold, LPS mm of fixed; nil: the centroid of the ring
-	RadiusMM    float64     // of the ball round it in which it has to hold; 0: 10 mm
-	SpacingMM   float64     // of the internal isotropic grid; 0: 1.5 mm
-	Threads     int         // 0: as many as Go may use
-	MemoryBytes int64       // bound on what Local takes beside the volumes; 0: 1 GiB. See LocalMemory
+	Centre      *volume.Vec  // where the result has to hold, LPS mm of fixed; nil: the centroid of the ring
+	Zone        *volume.Mask // the zone, on any grid: thick slices are smoothed before they are matched, and it must not spread into the ring by that; nil: not known
+	RadiusMM    float64      // of the ball round it in which it has to hold; 0: 10 mm
+	SpacingMM   float64      // of the internal isotropic grid; 0: 1.5 mm
+	Threads     int          // 0: as many as Go may use
+	MemoryBytes int64        // bound on what Local takes beside the volumes; 0: 1 GiB. See LocalMemory
 }
 
 const (
@@ -189,7 +190,7 @@ func newLocalWork(fixed, moving *volume.Volume, start Affine, ring *volume.Mask,
 		return nil, fmt.Errorf("register: the surroundings of the zone need %d MiB beside the volumes, %d MiB are allowed: raise the limit or the spacing (%g mm)", need>>20, limit>>20, h)
 	}
 	fs, ms := sliceSmoothing(fixed.Geometry, moving.Geometry, h)
-	w.fixed, w.moving = newImage(fixed, g, fs), newImage(moving, mg, ms)
+	w.fixed, w.moving = newImage(fixed, g, fs, opts.Zone), newImage(moving, mg, ms, nil)
 	w.warp = &image{Geometry: g, data: make([]uint16, g.Len()), scanned: fixed.Geometry}
 	w.ring = volume.ResampleNearest(ring, g).Data
 	w.ref, w.search = make([]uint64, g.Len()), make([]uint64, g.Len())

@@ -175,10 +175,16 @@ func TestLocalSaysWhenSurroundingsAreNotEnough(t *testing.T) {
 	mirror := Identity()
 	mirror.M[1][1] = -1
 	for name, run := range map[string]func() error{
-		"ring is empty": func() error { _, err := Local(ctx, l.fixed, l.moving, start, volume.NewMask(few.Geometry), LocalOptions{}); return err },
+		"ring is empty": func() error {
+			_, err := Local(ctx, l.fixed, l.moving, start, volume.NewMask(few.Geometry), LocalOptions{})
+			return err
+		},
 		"mirror":        func() error { _, err := Local(ctx, l.fixed, l.moving, mirror, l.ring, LocalOptions{}); return err },
 		"moving volume": func() error { _, err := Local(ctx, l.fixed, nil, start, l.ring, LocalOptions{}); return err },
-		"MiB":           func() error { _, err := Local(ctx, l.fixed, l.moving, start, l.ring, LocalOptions{MemoryBytes: 1000}); return err },
+		"MiB": func() error {
+			_, err := Local(ctx, l.fixed, l.moving, start, l.ring, LocalOptions{MemoryBytes: 1000})
+			return err
+		},
 	} {
 		if err := run(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("want an error that names %q, got %v", name, err)
@@ -186,13 +192,16 @@ func TestLocalSaysWhenSurroundingsAreNotEnough(t *testing.T) {
 	}
 }
 
-// Images without any structure say nothing: the result must stay near the start and know that it knows nothing.
+// Images without any structure say nothing: the result must be the start and say so.
 func TestLocalOfConstantImages(t *testing.T) {
 	l := newLocalCase(volume.Vec{36, 0, 5}, Identity(), 9)
 	start := Translation(volume.Vec{2, 0, 0})
 	r, err := Local(context.Background(), constant(l.fixed, -800), constant(l.moving, -800), start, l.ring, LocalOptions{Centre: &l.lesion, SpacingMM: 2})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !r.Fallback || r.Affine != start {
+		t.Errorf("got %+v, want the start, flagged", r)
 	}
 	if err := plausible(r.Affine); err != nil || math.IsNaN(r.ErrorMM+r.ResidualMM+r.BitsAfter+r.BitsBefore) {
 		t.Errorf("not plausible (%v): %+v", err, r)

@@ -44,6 +44,7 @@ const (
 	leastNoiseMM  = 0.3 // matches are not better than this
 	noiseLengthMM = 8.0 // over which the errors of matches are alike: blocks are smoothed with their neighbours
 	commonNoise   = 0.5 // share of the errors' variance that is
+	errorScale    = 2.0 // by which real errors exceeded what the process expected, on real pairs and phantoms
 	fieldFits     = 3   // rounds of weighing the matches by their residuals
 )
 
@@ -223,7 +224,8 @@ func (f *lungField) at(x volume.Vec) volume.Vec {
 // Map is the point of moving that belongs to p.
 func (f *lungField) Map(p volume.Vec) volume.Vec { return add(f.start.Map(p), f.at(sub(p, f.centre))) }
 
-// errorMM is the expected error at the centre: the root of the summed variances of the coordinates.
+// errorMM is the expected error at the centre: the root of the summed variances of the coordinates, scaled to what was
+// measured.
 func (f *lungField) errorMM() float64 {
 	n := len(f.cells)
 	sum := 0.0
@@ -241,7 +243,7 @@ func (f *lungField) errorMM() float64 {
 		}
 		sum += max(v, 0)
 	}
-	return math.Sqrt(sum)
+	return errorScale * math.Sqrt(sum)
 }
 
 // affine is the affine that fits the field best in the ball of the given radius round the centre.

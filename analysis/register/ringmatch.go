@@ -3,6 +3,7 @@ package register
 import (
 	"context"
 	"math/bits"
+	"slices"
 
 	"rfanode/analysis/volume"
 )
@@ -12,7 +13,7 @@ const minRingShare = 0.3
 
 // find looks for the blocks of x that lie in the ring within y. It returns pairs in the grid's LPS mm whose weight
 // is how far the least difference lies below the mean over all displacements, in bits a voxel: uniform lung has no
-// preference and hardly counts.
+// preference and hardly counts, and blocks below minContrast are left out.
 func (w *localWork) find(ctx context.Context, x, y []uint64, lv level) ([]match, error) {
 	grid := w.fixed.Geometry
 	b, l := newBlocks(grid, lv.g), labels{lv.radius, lv.step}
@@ -47,21 +48,15 @@ func (w *localWork) find(ctx context.Context, x, y []uint64, lv level) ([]match,
 				sum[d] += weight * v
 			}
 		})
-		best, total := 0, 0.0
-		for d, v := range sum {
-			total += float64(v)
-			if v < sum[best] {
-				best = d
-			}
-		}
+		best, contrast := least(sum)
 		d := refined(sum, best, l)
 		p := b.centre(b.at[i])
 		out[i] = match{
 			p: p, q: add(p, volume.Vec{d[0] * h, d[1] * h, d[2] * h}),
-			weight: max((total/float64(n)-float64(sum[best]))/float64(voxels), 1e-3),
+			weight: contrast / float64(voxels),
 		}
 	})
-	return out, err
+	return slices.DeleteFunc(out, func(m match) bool { return m.weight < minContrast }), err
 }
 
 // ringBits counts, for every displacement, the bits in which the voxels of a block that lie in the ring differ, and

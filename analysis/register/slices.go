@@ -66,25 +66,42 @@ func part(v *volume.Volume, g volume.Geometry, marginMM float64) *volume.Volume 
 		volume.Vec{g.Origin[0], g.Origin[1], first[2]}), -1024)
 }
 
-// smoothSlices convolves v with a Gaussian along axis k only, cut at 3 sigma; the outermost slices are continued.
-func smoothSlices(v *volume.Volume, sigmaMM float64) *volume.Volume {
+// smoothSlices convolves v with a Gaussian along axis k only, cut at 3 sigma; the outermost slices are continued. Voxels
+// set in leaveOut (Len() values, nil: none) have no weight; where nothing else is in reach the value stays.
+func smoothSlices(v *volume.Volume, sigmaMM float64, leaveOut []uint8) *volume.Volume {
 	sigma := sigmaMM / v.Spacing[2]
 	r := int(math.Ceil(3 * sigma))
-	weight, sum := make([]float32, r+1), 0.0
-	for d := -r; d <= r; d++ {
-		sum += math.Exp(-float64(d*d) / (2 * sigma * sigma))
-	}
+	weight := make([]float32, r+1)
 	for d := range weight {
-		weight[d] = float32(math.Exp(-float64(d*d)/(2*sigma*sigma)) / sum)
+		weight[d] = float32(math.Exp(-float64(d*d) / (2 * sigma * sigma)))
 	}
 	out := volume.New(v.Geometry)
 	plane := v.Size[0] * v.Size[1]
+	total := make([]float32, plane)
 	for k := range v.Size[2] {
 		dst := out.Data[k*plane:][:plane]
+		clear(total)
 		for d := -r; d <= r; d++ {
-			w := weight[abs(d)]
-			for i, x := range v.Data[clamp(k+d, v.Size[2])*plane:][:len(dst)] {
-				dst[i] += w * x
+			w, o := weight[abs(d)], clamp(k+d, v.Size[2])*plane
+			src := v.Data[o:][:plane]
+			if leaveOut == nil {
+				for i, x := range src {
+					dst[i] += w * x
+					total[i] += w
+				}
+				continue
+			}
+			for i, gone := range leaveOut[o:][:plane] {
+				here := w * float32(1-gone)
+				dst[i] += here * src[i]
+				total[i] += here
+			}
+		}
+		for i, w := range total {
+			if w > 0 {
+				dst[i] /= w
+			} else {
+				dst[i] = v.Data[k*plane+i]
 			}
 		}
 	}
