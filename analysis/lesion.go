@@ -50,7 +50,9 @@ type nearLesion struct {
 }
 
 func (n *nearLesion) refine(ctx context.Context, zone *volume.Mask) (register.Transform, error) {
-	r, err := register.Local(ctx, n.fixed, n.moving, n.start, register.Ring(n.lung, zone), register.LocalOptions{})
+	centre := zone.Centroid()
+	ring := register.Ring(volume.Union(n.lung, zone), zone)
+	r, err := register.Local(ctx, n.fixed, n.moving, n.start, ring, register.LocalOptions{Centre: &centre, Zone: zone})
 	if err != nil {
 		return nil, err
 	}

@@ -158,26 +158,4 @@ func downwards(g volume.Geometry) []int {
 }
 
 // centreX is the LPS x of the centre of a mask; 0 if it is empty.
-func centreX(m *volume.Mask) float64 { return centre(m)[0] }
-
-// centre is the centroid of a mask, LPS mm; the origin if it is empty.
-func centre(m *volume.Mask) volume.Vec {
-	var sum volume.Vec
-	n := 0
-	for k := range m.Size[2] {
-		for j := range m.Size[1] {
-			for i, x := range m.Data[m.Offset(0, j, k):][:m.Size[0]] {
-				if x != 0 {
-					sum[0] += float64(i)
-					sum[1] += float64(j)
-					sum[2] += float64(k)
-					n++
-				}
-			}
-		}
-	}
-	if n == 0 {
-		return volume.Vec{}
-	}
-	return m.Point(volume.Vec{sum[0] / float64(n), sum[1] / float64(n), sum[2] / float64(n)})
-}
+func centreX(m *volume.Mask) float64 { return m.Centroid()[0] }

@@ -66,7 +66,7 @@ func hullShare(m, hull *volume.Mask) float64 {
 
 // elongation is the ratio of the longest to the middle principal axis of a mask, by second moments; 0 if it is empty.
 func elongation(m *volume.Mask) float64 {
-	c, n := centre(m), 0.0
+	c, n := m.Centroid(), 0.0
 	moments := mat.NewSymDense(3, nil)
 	for k := range m.Size[2] {
 		for j := range m.Size[1] {

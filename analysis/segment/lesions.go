@@ -101,7 +101,7 @@ func (p *pair) match(zones []zone) (found, bare []finding) {
 		}
 		same := false
 		for i, other := range found {
-			if nearer(centre(f.nodules[0].mask), centre(other.nodules[0].mask), f.nodules[0].radiusMM) {
+			if nearer(f.nodules[0].mask.Centroid(), other.nodules[0].mask.Centroid(), f.nodules[0].radiusMM) {
 				found[i].zone.mask = volume.Union(other.zone.mask, z.mask)
 				same = true
 			}

@@ -10,43 +10,40 @@ import (
 
 // Where the zone's surface runs through the tumour nothing can be seen: dense tissue stays dense. It is taken as going
 // on the way the visible surface suggests: at least along the convex outline of the new opacity, and out to the
-// ellipsoid that fits the visible surface, as ablation zones are ellipsoids by their physics.
+// smoothest surface that continues the visible one.
 const (
 	minVisible    = 300 // boundary voxels the fit stands on
-	maxResidualMM = 1.5 // rms of the visible surface about the ellipsoid, beyond which it is none
-	beyondMM      = 5   // the ellipsoid may pass the convex outline by
-	seenMM        = 2   // a boundary nearer to the tumour or the pleura than this is not the zone's own
-	minSemiAxisMM = 4
-	maxSemiAxisMM = 50
-	maxElongation = 3 // largest over smallest axis
+	maxResidualMM = 1.5 // median distance of the visible surface from the fit, beyond which it is none
+	beyondMM      = 5   // the continued surface may pass the convex outline by
+	sliverMM      = 2 * streakMM
+	seenMM        = 2    // a boundary nearer to the tumour or the pleura than this is not the zone's own
+	stiffness     = 1e-3 // weight of the squared surface Laplacian; down to 1e-5 the coverage changes by less than 0.01
+	fitRounds     = 4
 )
 
-// throughTumour is the part of old, the tumour on the grid of body, that belongs to the zone of which body is new.
-func throughTumour(body, old, hull *volume.Mask) *volume.Mask {
+// throughTumour completes the zone of which body is new by what the tumour hides: the part of old, the tumour on the grid
+// of body, and of slivers of fresh beside it too thin to stand alone, that the continued surface encloses.
+func throughTumour(body, old, fresh, hull *volume.Mask) *volume.Mask {
 	if old.Count() == 0 || body.Count() == 0 {
 		return volume.NewMask(body.Geometry)
 	}
 	outline := inSlices(body, convexHull)
-	in := volume.Intersect(outline, old)
-	e, ok := fitEllipsoid(visible(body, old, hull), body)
-	if !ok {
-		return in
-	}
-	reach := volume.Intersect(volume.Dilate(outline, beyondMM), old)
-	for k := range reach.Size[2] {
-		for j := range reach.Size[1] {
-			for i := range reach.Size[0] {
-				o := reach.Offset(i, j, k)
-				if reach.Data[o] != 0 && e.inside(body.Point(volume.Vec{float64(i), float64(j), float64(k)})) {
-					in.Data[o] = 1
-				}
-			}
+	room := volume.Intersect(volume.Dilate(outline, beyondMM), volume.Union(old, volume.Intersect(fresh, volume.Dilate(old, sliverMM))))
+	shell := visible(body, old, hull)
+	in := volume.Intersect(outline, room)
+	for range 2 { // once more about the centre of the zone with its hidden part
+		surface, ok := continued(shell, volume.Union(body, in).Centroid())
+		if !ok {
+			break
 		}
+		in = volume.Intersect(outline, room)
+		surface.fill(in, room)
 	}
 	return in
 }
 
-// visible is the outer boundary of body, voxels on either side of it, that the zone shares with aerated lung: away from the tumour and the pleura.
+// visible is the outer boundary of body, voxels on either side of it, that the zone shares with aerated
+// lung: away from the tumour and the pleura.
 func visible(body, old, hull *volume.Mask) *volume.Mask {
 	solid := volume.FillHoles(volume.FillHolesInSlices(volume.Union(body, old)))
 	outer := volume.SignedDistance(solid)
@@ -61,105 +58,152 @@ func visible(body, old, hull *volume.Mask) *volume.Mask {
 	return out
 }
 
-// quadric is the set of points where the form about centre, in units of scale, is at most 1.
-type quadric struct {
+// radial is a star-shaped surface: its distance from a centre in every direction, as a sum of real spherical harmonics.
+type radial struct {
 	centre volume.Vec
-	scale  float64
-	c      [9]float64 // of x², y², z², 2xy, 2xz, 2yz, 2x, 2y, 2z
+	c      [harmonics]float64
 }
 
-func (q *quadric) terms(p volume.Vec) [9]float64 {
-	x, y, z := (p[0]-q.centre[0])/q.scale, (p[1]-q.centre[1])/q.scale, (p[2]-q.centre[2])/q.scale
-	return [9]float64{x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z, 2 * x, 2 * y, 2 * z}
-}
+// harmonicDegree is that of the sum: an ellipsoid's surface and its unevenness, no more.
+const (
+	harmonicDegree = 4
+	harmonics      = (harmonicDegree + 1) * (harmonicDegree + 1)
+)
 
-func (q *quadric) value(p volume.Vec) float64 {
-	sum := -1.0
-	for i, t := range q.terms(p) {
-		sum += q.c[i] * t
+// at is the surface's distance from the centre in the direction of the unit vector u, mm.
+func (r *radial) at(u volume.Vec) float64 {
+	sum := 0.0
+	for i, y := range sphericalHarmonics(u) {
+		sum += r.c[i] * y
 	}
 	return sum
 }
 
-func (q *quadric) inside(p volume.Vec) bool { return q.value(p) <= 0 }
-
-// distance is about the distance of a point to the surface, mm: value over gradient.
-func (q *quadric) distance(p volume.Vec) float64 {
-	t, c := q.terms(p), q.c
-	x, y, z := t[6]/2, t[7]/2, t[8]/2
-	gx := 2 * (c[0]*x + c[3]*y + c[4]*z + c[6])
-	gy := 2 * (c[3]*x + c[1]*y + c[5]*z + c[7])
-	gz := 2 * (c[4]*x + c[5]*y + c[2]*z + c[8])
-	return q.value(p) / math.Max(math.Sqrt(gx*gx+gy*gy+gz*gz), 1e-9) * q.scale
+// inside reports whether the surface encloses a point.
+func (r *radial) inside(p volume.Vec) bool {
+	u, d := direction(r.centre, p)
+	return d == 0 || d <= r.at(u)
 }
 
-// fitEllipsoid fits the quadric to the voxels of shell by algebraic least squares; ok is false if they are too few, or
-// lie on no ellipsoid of a plausible size.
-func fitEllipsoid(shell, body *volume.Mask) (q quadric, ok bool) {
-	q = quadric{centre: centre(body), scale: radiusOf(body.VolumeML())}
-	var points []volume.Vec
-	for k := range shell.Size[2] {
-		for j := range shell.Size[1] {
-			for i, x := range shell.Data[shell.Offset(0, j, k):][:shell.Size[0]] {
-				if x != 0 {
-					points = append(points, shell.Point(volume.Vec{float64(i), float64(j), float64(k)}))
+// fill sets the voxels of m that the surface encloses, within room.
+func (r *radial) fill(m, room *volume.Mask) {
+	for k := range m.Size[2] {
+		for j := range m.Size[1] {
+			for i := range m.Size[0] {
+				o := m.Offset(i, j, k)
+				if room.Data[o] != 0 && r.inside(m.Point(volume.Vec{float64(i), float64(j), float64(k)})) {
+					m.Data[o] = 1
 				}
 			}
 		}
 	}
-	if len(points) < minVisible {
-		return q, false
+}
+
+// direction is the unit vector from c to p, and their distance.
+func direction(c, p volume.Vec) (volume.Vec, float64) {
+	u := volume.Vec{p[0] - c[0], p[1] - c[1], p[2] - c[2]}
+	d := math.Sqrt(u[0]*u[0] + u[1]*u[1] + u[2]*u[2])
+	if d > 0 {
+		u[0], u[1], u[2] = u[0]/d, u[1]/d, u[2]/d
 	}
-	normal, right := mat.NewSymDense(9, nil), mat.NewVecDense(9, nil)
-	for _, p := range points {
-		t := q.terms(p)
-		for a := range 9 {
-			right.SetVec(a, right.AtVec(a)+t[a])
-			for b := a; b < 9; b++ {
-				normal.SetSym(a, b, normal.At(a, b)+t[a]*t[b])
+	return u, d
+}
+
+// sphericalHarmonics are the real harmonics of degree 0 to 4 at u, each with mean square 1 over the sphere. Order: degree
+// l, then m from -l to l.
+func sphericalHarmonics(u volume.Vec) [harmonics]float64 {
+	// Legendre functions without their sine powers, by the stable recurrence in l; the powers come with the real and
+	// imaginary parts of (x + iy)^m.
+	var y [harmonics]float64
+	re, im, diagonal := 1.0, 0.0, 1.0
+	for m := 0; m <= harmonicDegree; m++ {
+		if m > 0 {
+			re, im = re*u[0]-im*u[1], re*u[1]+im*u[0]
+			diagonal *= float64(2*m - 1)
+		}
+		before, p := 0.0, diagonal
+		for l := m; l <= harmonicDegree; l++ {
+			if l > m {
+				before, p = p, (float64(2*l-1)*u[2]*p-float64(l+m-1)*before)/float64(l-m)
+			}
+			scale := float64(2*l + 1)
+			for k := l - m + 1; k <= l+m; k++ {
+				scale /= float64(k)
+			}
+			if m == 0 {
+				y[l*l+l] = math.Sqrt(scale) * p
+				continue
+			}
+			n := math.Sqrt(2*scale) * p
+			y[l*l+l+m], y[l*l+l-m] = n*re, n*im
+		}
+	}
+	return y
+}
+
+// continued fits the smoothest radial surface about c to the voxels of shell. Vessels that end at the zone and tails are
+// outliers to it (Cauchy weights). ok is false if the shell is too small, or no such surface.
+func continued(shell *volume.Mask, c volume.Vec) (r radial, ok bool) {
+	r.centre = c
+	type sample struct {
+		y [harmonics]float64
+		d float64
+	}
+	var samples []sample
+	for k := range shell.Size[2] {
+		for j := range shell.Size[1] {
+			for i, x := range shell.Data[shell.Offset(0, j, k):][:shell.Size[0]] {
+				if x == 0 {
+					continue
+				}
+				if u, d := direction(c, shell.Point(volume.Vec{float64(i), float64(j), float64(k)})); d > 0 {
+					samples = append(samples, sample{sphericalHarmonics(u), d})
+				}
 			}
 		}
 	}
-	var cholesky mat.Cholesky
-	var solution mat.VecDense
-	if !cholesky.Factorize(normal) || cholesky.SolveVecTo(&solution, right) != nil {
-		return q, false
+	if len(samples) < minVisible {
+		return r, false
 	}
-	copy(q.c[:], solution.RawVector().Data)
-	if !q.plausible() {
-		return q, false
-	}
-	sum := 0.0
-	for _, p := range points {
-		d := q.distance(p)
-		sum += d * d
-	}
-	return q, math.Sqrt(sum/float64(len(points))) <= maxResidualMM
-}
-
-// plausible reports whether the quadric is an ellipsoid of a zone's size.
-func (q *quadric) plausible() bool {
-	c := q.c
-	form := mat.NewSymDense(3, []float64{c[0], c[3], c[4], c[3], c[1], c[5], c[4], c[5], c[2]})
-	var eigen mat.EigenSym
-	if !eigen.Factorize(form, true) {
-		return false
-	}
-	values := eigen.Values(nil)
-	var vectors mat.Dense
-	eigen.VectorsTo(&vectors)
-	level := 1.0 // x'Ax + 2b'x = 1 is y'Ay = 1 + b'A⁻¹b about its own centre
-	for a, v := range values {
-		if v <= 0 {
-			return false
+	scale := math.Inf(1) // the first fit weighs all alike
+	residuals := make([]float32, len(samples))
+	for range fitRounds {
+		normal, right := mat.NewSymDense(harmonics, nil), mat.NewVecDense(harmonics, nil)
+		total := 0.0
+		for n, s := range samples {
+			w := 1 / (s.d * s.d) // a direction counts by its solid angle, not by the voxels there
+			if !math.IsInf(scale, 1) {
+				x := float64(residuals[n]) / scale
+				w /= 1 + x*x
+			}
+			total += w
+			for a := range harmonics {
+				right.SetVec(a, right.AtVec(a)+w*s.y[a]*s.d)
+				for b := a; b < harmonics; b++ {
+					normal.SetSym(a, b, normal.At(a, b)+w*s.y[a]*s.y[b])
+				}
+			}
 		}
-		along := vectors.At(0, a)*c[6] + vectors.At(1, a)*c[7] + vectors.At(2, a)*c[8]
-		level += along * along / v
+		for l := 1; l <= harmonicDegree; l++ {
+			bend := float64(l * (l + 1))
+			for a := l * l; a < (l+1)*(l+1); a++ {
+				normal.SetSym(a, a, normal.At(a, a)+stiffness*total*bend*bend)
+			}
+		}
+		var cholesky mat.Cholesky
+		var solution mat.VecDense
+		if !cholesky.Factorize(normal) || cholesky.SolveVecTo(&solution, right) != nil {
+			return r, false
+		}
+		copy(r.c[:], solution.RawVector().Data)
+		for n, s := range samples {
+			sum := -s.d
+			for a, y := range s.y {
+				sum += r.c[a] * y
+			}
+			residuals[n] = float32(math.Abs(sum))
+		}
+		scale = max(float64(median(append([]float32(nil), residuals...)))*2, 0.3)
 	}
-	shortest, longest := math.Inf(1), 0.0
-	for _, v := range values {
-		axis := math.Sqrt(level/v) * q.scale
-		shortest, longest = min(shortest, axis), max(longest, axis)
-	}
-	return shortest >= minSemiAxisMM && longest <= maxSemiAxisMM && longest <= maxElongation*shortest
+	return r, scale/2 <= maxResidualMM
 }

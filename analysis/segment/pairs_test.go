@@ -99,7 +99,7 @@ func dice(a, b *volume.Mask) float64 {
 
 // coverageOf takes the coverage of the tumour with 5 mm round it from the levels, on a 1 mm grid.
 func coverageOf(l Lesion, toPre register.Transform) float64 {
-	c, half := centre(l.PTZ.Mask), 45
+	c, half := l.PTZ.Mask.Centroid(), 45
 	g := volume.Axial([3]int{2*half + 1, 2*half + 1, 2*half + 1}, [3]float64{1, 1, 1},
 		volume.Vec{c[0] - float64(half), c[1] - float64(half), c[2] - float64(half)})
 	gtr, ptz := volume.NewMask(g), volume.NewMask(g)

@@ -48,7 +48,7 @@ func (p *pair) refineZone(z zone, tumour surface, toPre register.Transform) (s s
 			}
 		}
 		body := touching(volume.Open(fresh, streakMM), rough)
-		body = volume.Union(body, throughTumour(body, old, s.hull))
+		body = volume.Union(body, throughTumour(body, old, fresh, s.hull))
 		body = volume.Intersect(volume.Close(body, zoneCloseMM), s.hull)
 		body = volume.FillHoles(volume.FillHolesInSlices(body))
 		return volume.Largest(touching(body, rough), 6)

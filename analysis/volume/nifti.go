@@ -247,7 +247,7 @@ func (h niftiFields) value(b []byte, kind int) float64 {
 
 // WriteNIfTI writes a volume as float32; the name's ending says whether it is compressed (.nii.gz) or not (.nii).
 func WriteNIfTI(path string, v *Volume) error {
-	return writeNIfTI(path, v.Geometry, niftiFloat32, 32, func(w io.Writer) error {
+	return writeNIfTI(path, v.Geometry, encodeNIfTIHeader(v.Geometry, niftiFloat32, 32), func(w io.Writer) error {
 		row := make([]byte, 4*v.Size[0])
 		for n := 0; n < len(v.Data); n += v.Size[0] {
 			for i, x := range v.Data[n : n+v.Size[0]] {
@@ -263,13 +263,13 @@ func WriteNIfTI(path string, v *Volume) error {
 
 // WriteMaskNIfTI writes a mask as uint8, 0 and 1.
 func WriteMaskNIfTI(path string, m *Mask) error {
-	return writeNIfTI(path, m.Geometry, niftiUint8, 8, func(w io.Writer) error {
+	return writeNIfTI(path, m.Geometry, encodeNIfTIHeader(m.Geometry, niftiUint8, 8), func(w io.Writer) error {
 		_, err := w.Write(m.Data)
 		return err
 	})
 }
 
-func writeNIfTI(path string, g Geometry, kind, bits uint16, voxels func(io.Writer) error) error {
+func writeNIfTI(path string, g Geometry, header []byte, voxels func(io.Writer) error) error {
 	for a := range 3 {
 		if g.Size[a] < 1 || g.Size[a] > math.MaxInt16 {
 			return fmt.Errorf("writing NIfTI %s: %d samples along axis %d do not fit the format", path, g.Size[a], a)
@@ -278,7 +278,7 @@ func writeNIfTI(path string, g Geometry, kind, bits uint16, voxels func(io.Write
 	err := durable.WriteFile(path, func(w io.Writer) error {
 		b := bufio.NewWriterSize(w, 1<<20)
 		if !strings.HasSuffix(path, ".gz") {
-			if err := writeTo(b, g, kind, bits, voxels); err != nil {
+			if err := writeTo(b, header, voxels); err != nil {
 				return err
 			}
 			return b.Flush()
@@ -287,7 +287,7 @@ func writeNIfTI(path string, g Geometry, kind, bits uint16, voxels func(io.Write
 		if err != nil {
 			return err
 		}
-		if err := writeTo(z, g, kind, bits, voxels); err != nil {
+		if err := writeTo(z, header, voxels); err != nil {
 			return err
 		}
 		if err := z.Close(); err != nil {
@@ -301,8 +301,8 @@ func writeNIfTI(path string, g Geometry, kind, bits uint16, voxels func(io.Write
 	return nil
 }
 
-func writeTo(w io.Writer, g Geometry, kind, bits uint16, voxels func(io.Writer) error) error {
-	if _, err := w.Write(encodeNIfTIHeader(g, kind, bits)); err != nil {
+func writeTo(w io.Writer, header []byte, voxels func(io.Writer) error) error {
+	if _, err := w.Write(header); err != nil {
 		return err
 	}
 	return voxels(w)

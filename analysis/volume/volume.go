@@ -39,3 +39,25 @@ func (m *Mask) VolumeML() float64 { return float64(m.Count()) * m.VoxelML() }
 func (m *Mask) Clone() *Mask {
 	return &Mask{Geometry: m.Geometry, Data: append([]uint8(nil), m.Data...)}
 }
+
+// Centroid is the mean of the voxel centres set, LPS mm; the origin of coordinates if there is none.
+func (m *Mask) Centroid() Vec {
+	var sum Vec
+	n := 0
+	for k := range m.Size[2] {
+		for j := range m.Size[1] {
+			for i, x := range m.Data[m.Offset(0, j, k):][:m.Size[0]] {
+				if x != 0 {
+					sum[0] += float64(i)
+					sum[1] += float64(j)
+					sum[2] += float64(k)
+					n++
+				}
+			}
+		}
+	}
+	if n == 0 {
+		return Vec{}
+	}
+	return m.Point(Vec{sum[0] / float64(n), sum[1] / float64(n), sum[2] / float64(n)})
+}

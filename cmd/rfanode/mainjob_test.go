@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rfanode/analysis"
+	"rfanode/analysis/phantom"
 	"rfanode/internal/tooltest"
 	"rfanode/router"
 )
@@ -207,5 +208,34 @@ func TestDemo(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(out, "summary.png")); err != nil || info.Size() < 10_000 {
 		t.Errorf("summary.png: %v", err)
+	}
+}
+
+// The accuracy that the main job promises on slices of 2 mm, over ten patients whose truth is known by construction.
+func TestPhantomSeeds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	for seed := uint64(1); seed <= 10; seed++ {
+		pair, err := phantom.Pair(t.Context(), phantom.Options{Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		findings, err := analysis.Run(t.Context(), pair.Pre, pair.Post, analysis.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, truth := findings[0], *pair.Truth.TCR
+		if f.Status != analysis.Final || len(findings) != 1 {
+			t.Errorf("seed %d: %d findings, the first is %s: %v", seed, len(findings), f.Status, f.Reasons)
+			continue
+		}
+		t.Logf("seed %d: TCR %.3f, true %.3f", seed, f.Coverage.TCR, truth)
+		if math.Abs(f.Coverage.TCR-truth) > tcrTolerance {
+			t.Errorf("seed %d: TCR %.3f is off by more than %.2f from the true %.3f", seed, f.Coverage.TCR, tcrTolerance, truth)
+		}
+		if r := f.Coverage.TCRRange; truth < r[0] || truth > r[1] {
+			t.Errorf("seed %d: the true TCR %.3f lies outside of the stated range %.3f to %.3f", seed, truth, r[0], r[1])
+		}
 	}
 }
