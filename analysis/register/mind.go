@@ -26,7 +26,6 @@ type mindScratch struct {
 	col   []uint32      // running sum along j
 	boxes [6][][]uint32 // ring of 2s+1 planes, summed along i and j
 	dist  [6][][]uint32 // ring of s+1 planes, summed along i, j and k
-	prev  [6]int        // index into dist of the plane before
 	r     [12][]uint32  // the row of each channel
 	sizes [3]int
 }

@@ -22,22 +22,20 @@ const (
 func startTranslation(ctx context.Context, f, m *side, threads int) (Affine, error) {
 	t := sub(m.mid, f.mid)
 	cf, cm := f.pooled(startFactor), m.pooled(startFactor)
-	n := cf.image.Len()
-	warp := &image{Geometry: cf.image.Geometry, data: make([]uint16, n)}
-	ref, search := make([]uint64, n), make([]uint64, n)
+	ref := make([]uint64, cf.image.Len())
 	if err := mind(ctx, ref, cf.image, 1, threads); err != nil {
 		return Affine{}, err
 	}
 	// The other image is described in a grid of its own, shifted so that whole voxels are the labels.
 	a := Translation(t)
-	grid := warp.Geometry
+	grid := cf.image.Geometry
 	reach := startRadius
 	for ax := range 3 {
 		grid.Size[ax] += 2 * reach
 	}
 	grid.Origin = grid.Point(volume.Vec{-float64(reach), -float64(reach), -float64(reach)})
-	warp = &image{Geometry: grid, data: make([]uint16, grid.Len())}
-	search = make([]uint64, grid.Len())
+	warp := &image{Geometry: grid, data: make([]uint16, grid.Len())}
+	search := make([]uint64, grid.Len())
 	if err := cm.image.warped(ctx, warp, a, threads); err != nil {
 		return Affine{}, err
 	}
