@@ -46,21 +46,17 @@ type nearLesion struct {
 	fixed, moving *volume.Volume
 	lung          *volume.Mask // post
 	start         register.Affine
-	found         map[register.Transform]register.LocalResult
 }
 
-func (n *nearLesion) refine(ctx context.Context, zone *volume.Mask) (register.Transform, error) {
+// refine is the map near a zone: a register.LocalResult.
+func (n nearLesion) refine(ctx context.Context, zone *volume.Mask) (register.Transform, error) {
 	centre := zone.Centroid()
 	ring := register.Ring(volume.Union(n.lung, zone), zone)
 	r, err := register.Local(ctx, n.fixed, n.moving, n.start, ring, register.LocalOptions{Centre: &centre, Zone: zone})
 	if err != nil {
 		return nil, err
 	}
-	if n.found == nil {
-		n.found = map[register.Transform]register.LocalResult{}
-	}
-	n.found[r.Affine] = r
-	return r.Affine, nil
+	return r, nil
 }
 
 // forLesion begins the findings of one lesion with what holds for the pair.
@@ -78,7 +74,7 @@ func (f Findings) forLesion(number int, l segment.Lesion) Findings {
 }
 
 // measure fills in structures, coverage and prognosis of a lesion. What the segmentation could not find stays out.
-func (f *Findings) measure(ctx context.Context, l segment.Lesion, near *nearLesion, pre, post *ct.Series, lungs *segment.Lungs) error {
+func (f *Findings) measure(ctx context.Context, l segment.Lesion, pre, post *ct.Series, lungs *segment.Lungs) error {
 	if l.PTZ.Mask != nil {
 		f.PTZ = &Structure{VolumeML: l.PTZ.Mask.VolumeML(), NativeML: l.PTZ.Mask.VolumeML(), Mask: l.PTZ.Mask}
 	}
@@ -88,7 +84,7 @@ func (f *Findings) measure(ctx context.Context, l segment.Lesion, near *nearLesi
 	fine := coverage.Isotropic(l.GTR.Level)
 	f.GTR = &Structure{VolumeML: fine.VolumeML(), NativeML: l.GTR.Mask.VolumeML(), MaxDiameterMM: coverage.MaxDiameter(fine), Mask: l.GTR.Mask}
 	registrationError := maxLesionError // where the neighbourhood could not be registered; the segmentation holds the lesion then
-	if local, ok := near.found[l.ToPre]; ok {
+	if local, ok := l.ToPre.(register.LocalResult); ok {
 		registrationError = f.takeLocal(local)
 	}
 	slice := max(pre.Volume.Spacing[2], post.Volume.Spacing[2])

@@ -45,7 +45,7 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	base.takeLinear(linear)
 
 	stage("ablation zone and tumour")
-	near := &nearLesion{fixed: post.Volume, moving: pre.Volume, lung: postLungs.Mask, start: linear.Affine}
+	near := nearLesion{fixed: post.Volume, moving: pre.Volume, lung: postLungs.Mask, start: linear.Affine}
 	lesions, err := segment.Lesions(ctx, segment.LesionInput{
 		Pre: pre.Volume, Post: post.Volume, PreLungs: preLungs, PostLungs: postLungs, ToPre: linear.Affine, Refine: near.refine,
 	})
@@ -57,7 +57,7 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	for i, l := range lesions {
 		stage(fmt.Sprintf("coverage of lesion %d of %d", i+1, len(lesions)))
 		f := base.forLesion(i+1, l)
-		if err := f.measure(ctx, l, near, pre, post, postLungs); err != nil {
+		if err := f.measure(ctx, l, pre, post, postLungs); err != nil {
 			return nil, err
 		}
 		all = append(all, f)
