@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"image/png"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"rfanode/analysis"
@@ -129,13 +129,11 @@ func writeFindings(dir string, pre, post *ct.Series, findings []analysis.Finding
 // writeObjects writes the DICOM objects of the final lesions. Series that come from NIfTI belong to no patient and get
 // none.
 func writeObjects(ctx context.Context, dir string, pre, post *ct.Series, findings []analysis.Findings, options sr.Options) error {
-	if pre.StudyInstanceUID == "" || post.StudyInstanceUID == "" {
+	final := func(f analysis.Findings) bool { return f.Status == analysis.Final }
+	if pre.StudyInstanceUID == "" || post.StudyInstanceUID == "" || !slices.ContainsFunc(findings, final) {
 		return nil
 	}
 	objects, err := sr.Build(ctx, pre, post, findings, options)
-	if errors.Is(err, sr.ErrNothingFinal) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

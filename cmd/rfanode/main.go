@@ -25,14 +25,15 @@ tumour and a 5 mm margin was covered, and returns the answer to the PACS as DICO
 Start with:   rfanode demo`
 
 type cli struct {
-	Serve   serveCmd         `cmd:"" help:"Run the node."`
-	Demo    demoCmd          `cmd:"" help:"Show the main job on a synthetic patient, with nothing to set up."`
-	Analyze analyzeCmd       `cmd:"" help:"Analyse two CT series offline: DICOM folders or .nii.gz files."`
-	Check   checkCmd         `cmd:"" help:"Check the configuration, the data folder, the port and every peer."`
-	Cases   casesCmd         `cmd:"" help:"List the cases and their state; release or drop a held one."`
-	Phantom phantomCmd       `cmd:"" help:"Make synthetic CT pairs with known truth."`
-	Config  configCmd        `cmd:"" help:"Print the documented example configuration."`
-	Version kong.VersionFlag `help:"Print the version."`
+	Serve    serveCmd         `cmd:"" help:"Run the node."`
+	Demo     demoCmd          `cmd:"" help:"Show the main job on a synthetic patient, with nothing to set up."`
+	Analyze  analyzeCmd       `cmd:"" help:"Analyse two CT series offline: DICOM folders or .nii.gz files."`
+	Check    checkCmd         `cmd:"" help:"Check the configuration, the data folder, the port and every peer."`
+	Cases    casesCmd         `cmd:"" help:"List the cases and their state; release or drop a held one."`
+	Register registerCmd      `cmd:"" help:"Register two CTs: move points, images and masks, write the field."`
+	Phantom  phantomCmd       `cmd:"" help:"Make synthetic CT pairs with known truth."`
+	Config   configCmd        `cmd:"" help:"Print the documented example configuration."`
+	Version  kong.VersionFlag `help:"Print the version."`
 }
 
 // exitError ends the program with a status of its own, its message already said.
