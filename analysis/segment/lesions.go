@@ -63,11 +63,10 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 		n++
 	}
 	if n == 0 {
-		thickest := 0.0
-		if len(all) > 0 {
-			thickest = all[0].radiusMM
+		if len(all) == 0 {
+			return nil, &NoLesionError{"there is no new opacity in the lungs"}
 		}
-		return nil, &NoLesionError{fmt.Sprintf("no new opacity in the lungs is thick enough: the largest ball that fits into one has %.1f mm radius, a zone needs %d mm", thickest, minZoneMM)}
+		return nil, &NoLesionError{fmt.Sprintf("no new opacity in the lungs is thick enough: the largest ball that fits into one has %.1f mm radius, a zone needs %d mm", all[0].radiusMM, minZoneMM)}
 	}
 	found, bare := p.match(all[:n])
 	if len(found) == 0 {

@@ -52,7 +52,7 @@ func TestWrongPairsGiveNoResult(t *testing.T) {
 		"no ablation between the scans": {func(t *testing.T) []string {
 			dir, _ := writePhantom(t, phantom.Options{Seed: 3, Coverage: phantom.NoAblation, NoDescriptions: true})
 			return []string{dir}
-		}, router.Held, "zone"},
+		}, router.Held, "no new opacity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, "")
