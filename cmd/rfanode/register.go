@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/sync/errgroup"
 
 	"rfanode/analysis/ct"
 	"rfanode/analysis/register"
@@ -138,21 +137,17 @@ func (c *registerCmd) register(ctx context.Context, show *progress) (registratio
 	return r, field, fixed.Volume.Geometry, nil
 }
 
+// lungHulls finds the lungs of both scans, one after the other: side by side they would set the command's peak of memory.
 func lungHulls(ctx context.Context, fixed, moving *ct.Series) (f, m *volume.Mask, err error) {
-	group, ctx := errgroup.WithContext(ctx)
-	find := func(name string, s *ct.Series, hull **volume.Mask) func() error {
-		return func() error {
-			l, err := segment.FindLungs(ctx, s.Volume)
-			if err != nil {
-				return fmt.Errorf("%s series: %w", name, err)
-			}
-			*hull = l.Hull
-			return nil
-		}
+	l, err := segment.FindLungs(ctx, fixed.Volume)
+	if err != nil {
+		return nil, nil, fmt.Errorf("fixed series: %w", err)
 	}
-	group.Go(find("fixed", fixed, &f))
-	group.Go(find("moving", moving, &m))
-	return f, m, group.Wait()
+	f = l.Hull
+	if l, err = segment.FindLungs(ctx, moving.Volume); err != nil {
+		return nil, nil, fmt.Errorf("moving series: %w", err)
+	}
+	return f, l.Hull, nil
 }
 
 // warpFile brings an image, or a mask (all values 0 or 1), of moving into the grid of fixed.
@@ -275,7 +270,7 @@ func writePoints(w io.Writer, points []point, f *register.Field) error {
 	}
 	out.Flush()
 	if beyond > 0 {
-		fmt.Fprintf(os.Stderr, "rfanode: %d of %d points lie away from the lungs: where they are said to move is only a continuation\n", beyond, len(points))
+		fmt.Fprintf(os.Stderr, "rfanode: %d of %d points lie away from the lungs or beyond a scan: where they are said to move is only a continuation\n", beyond, len(points))
 	}
 	return out.Error()
 }
