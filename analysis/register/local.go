@@ -12,7 +12,7 @@ import (
 
 // LocalOptions sets how Local works. The zero value works.
 type LocalOptions struct {
-	Centre      *volume.Vec  // where the result has to hold, LPS mm of fixed; nil: the centroid of the ring
+	Centre      *volume.Vec  // where the result has to hold, LPS mm of fixed; nil: the centroid of Zone, without one that of the ring
 	Zone        *volume.Mask // the zone, on any grid: thick slices are smoothed before they are matched, and it must not spread into the ring by that; nil: not known
 	RadiusMM    float64      // of the ball round it in which it has to hold; 0: 10 mm
 	SpacingMM   float64      // of the internal isotropic grid; 0: 1.5 mm
@@ -34,7 +34,7 @@ type LocalResult struct {
 	Octants     int      // of the eight octants round Centre, those that hold matches
 	ResidualMM  float64  // median distance of the matches from the fitted field
 	ResidualP95 float64  // and its 95th percentile, mm
-	ErrorMM     float64  // estimated error of the map at Centre, root mean square, mm
+	ErrorMM     float64  // estimated error of the map at Centre, mm: the true one is below twice this in 19 of 20 cases
 	BitsBefore  float64  // descriptor bits that differ in a voxel of the ring under the start, 0 to 60
 	BitsAfter   float64  // and under Affine
 	VolumeScale float64  // determinant of the linear part
@@ -194,11 +194,21 @@ func newLocalWork(fixed, moving *volume.Volume, start Affine, ring *volume.Mask,
 	w.warp = &image{Geometry: g, data: make([]uint16, g.Len()), scanned: fixed.Geometry}
 	w.ring = volume.ResampleNearest(ring, g).Data
 	w.ref, w.search = make([]uint64, g.Len()), make([]uint64, g.Len())
-	w.centre = centroid(ring)
-	if opts.Centre != nil {
-		w.centre = *opts.Centre
-	}
+	w.centre = middle(ring, opts)
 	return w, nil
+}
+
+// middle is where the result has to hold.
+func middle(ring *volume.Mask, opts LocalOptions) volume.Vec {
+	if opts.Centre != nil {
+		return *opts.Centre
+	}
+	if opts.Zone != nil {
+		if _, _, ok := opts.Zone.Bounds(); ok {
+			return centroid(opts.Zone)
+		}
+	}
+	return centroid(ring)
 }
 
 // LocalMemory bounds what Local takes beside the volumes, in bytes, from the voxels of its two grids: images (2 bytes a

@@ -1,0 +1,424 @@
+package register_test
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"rfanode/analysis/coverage"
+	"rfanode/analysis/ct"
+	"rfanode/analysis/phantom"
+	"rfanode/analysis/register"
+	"rfanode/analysis/segment"
+	"rfanode/analysis/volume"
+	"rfanode/internal/tooltest"
+)
+
+// figures are what is measured on one case. Lengths in mm.
+type figures struct {
+	linear, linearP95 float64 // landmark error of Linear
+	centre            float64 // error of Local at the zone's centre
+	said              float64 // what Local says it is
+	centroid          float64 // of the moved tumour
+	ratio             float64 // its volume against the true one
+	tcr               float64 // measured less true
+	fallback          bool
+	cpu               float64 // seconds, of Linear and Local
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("linear %.2f/%.2f mm, centre %.2f (says %.2f), centroid %.2f, volume %.3f, TCR %+.3f, fallback %v, %.1f CPU s",
+		f.linear, f.linearP95, f.centre, f.said, f.centroid, f.ratio, f.tcr, f.fallback, f.cpu)
+}
+
+// cut is how the zone's mask is disturbed before it is used.
+type cut func(*volume.Mask) *volume.Mask
+
+var cuts = map[string]cut{
+	"true":    func(m *volume.Mask) *volume.Mask { return m },
+	"eroded":  func(m *volume.Mask) *volume.Mask { return volume.Erode(m, m.Spacing[0]) },
+	"dilated": func(m *volume.Mask) *volume.Mask { return volume.Dilate(m, m.Spacing[0]) },
+}
+
+// registered runs Linear and Local on a moved case and compares with the truth.
+func registered(tb testing.TB, c *phantom.MovedCase, mask string) figures {
+	tb.Helper()
+	ctx := context.Background()
+	zone := cuts[mask](c.Zone)
+	level := c.ZoneLevel
+	if mask != "true" {
+		level = volume.SignedDistance(zone)
+	}
+	before := cpuSeconds()
+	linear, err := register.Linear(ctx, c.Fixed, c.Moving, c.FixedLung, c.MovingLung, register.LinearOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	local, err := register.Local(ctx, c.Fixed, c.Moving, linear.Affine, register.Ring(c.FixedLung, zone), register.LocalOptions{Zone: zone})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := figures{said: local.ErrorMM, fallback: local.Fallback || linear.Fallback, cpu: cpuSeconds() - before}
+	f.linear, f.linearP95 = landmarkError(linear, c.TestPoints)
+	middle := centroidOf(zone)
+	f.centre = apart(local.Map(middle), c.ToPre(middle))
+	ml, mid := movedTumour(c.TumourLevel, local.Map, c.CentrePost)
+	trueML, trueMid := movedTumour(c.TumourLevel, c.ToPre, c.CentrePost)
+	f.ratio, f.centroid = ml/trueML, apart(mid, trueMid)
+	lo, hi, _ := c.Zone.Around(25)
+	tcr := func(level *volume.Volume, to func(volume.Vec) volume.Vec) float64 {
+		r, err := coverage.Measure(ctx, coverage.Input{GTR: c.TumourLevel, ToPre: to, PTZ: level.Crop(lo, hi), Lung: c.FixedLung.Crop(lo, hi)})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return r.TCR
+	}
+	// With a disturbed mask, the truth is what this mask gives under the true map: the registration is on trial, not the mask.
+	f.tcr = tcr(level, local.Map) - tcr(level, c.ToPre)
+	return f
+}
+
+// movedTumour is volume (mL) and centroid of what level shows through the map, on a grid of 1 mm round c.
+func movedTumour(level *volume.Volume, to func(volume.Vec) volume.Vec, c volume.Vec) (ml float64, mid volume.Vec) {
+	const reach = 22
+	n := 0.0
+	for x := -reach; x <= reach; x++ {
+		for y := -reach; y <= reach; y++ {
+			for z := -reach; z <= reach; z++ {
+				p := volume.Vec{c[0] + float64(x), c[1] + float64(y), c[2] + float64(z)}
+				if level.At(level.Index(to(p)), -5) > 0 {
+					n++
+					for a := range 3 {
+						mid[a] += p[a]
+					}
+				}
+			}
+		}
+	}
+	for a := range 3 {
+		mid[a] /= n
+	}
+	return n / 1000, mid
+}
+
+func apart(a, b volume.Vec) float64 {
+	return math.Sqrt((a[0]-b[0])*(a[0]-b[0]) + (a[1]-b[1])*(a[1]-b[1]) + (a[2]-b[2])*(a[2]-b[2]))
+}
+
+func centroidOf(m *volume.Mask) volume.Vec {
+	_, mid := movedTumourMask(m)
+	return mid
+}
+
+// movedTumourMask is the number of voxels set and their centroid.
+func movedTumourMask(m *volume.Mask) (n float64, mid volume.Vec) {
+	for i, v := range m.Data {
+		if v == 0 {
+			continue
+		}
+		n++
+		p := m.Point(volume.Vec{float64(i % m.Size[0]), float64(i / m.Size[0] % m.Size[1]), float64(i / (m.Size[0] * m.Size[1]))})
+		for a := range 3 {
+			mid[a] += p[a]
+		}
+	}
+	for a := range 3 {
+		mid[a] /= n
+	}
+	return n, mid
+}
+
+func landmarkError(t register.Transform, points []phantom.Landmark) (mean, p95 float64) {
+	e := make([]float64, len(points))
+	for i, p := range points {
+		e[i] = apart(t.Map(p.Post), p.Pre)
+		mean += e[i] / float64(len(e))
+	}
+	slices.Sort(e)
+	return mean, e[len(e)*95/100]
+}
+
+func cpuSeconds() float64 {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return math.NaN()
+	}
+	return float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9
+}
+
+// A tumour under a zone must keep size and place, whatever moves, and the error given must be believable. Generated
+// anatomy, so that it runs everywhere; BenchmarkMoved does the same on real anatomy.
+func TestMovedCases(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some 10 s of processor time")
+	}
+	pair, err := phantom.Pair(context.Background(), phantom.Options{Seed: 3, Size: 128, SliceMM: 4, Coverage: phantom.NoAblation})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		options phantom.MovedOptions
+		mask    string
+	}{
+		{phantom.MovedOptions{Seed: 2, Site: phantom.MovedVessels, Sliding: true, SpacingMM: 3, Points: 500}, "true"},
+	} {
+		t.Run(fmt.Sprintf("%s/%s", tc.options.Site, tc.mask), func(t *testing.T) {
+			c, err := phantom.Moved(context.Background(), pair.Pre.Volume, tc.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := registered(t, c, tc.mask)
+			t.Log(f)
+			if f.fallback || f.ratio < 0.93 || f.ratio > 1.07 || f.centroid > 1.3 || math.Abs(f.tcr) > 0.02 {
+				t.Errorf("the tumour does not keep size and place: %v", f)
+			}
+			if f.centre > 2*f.said || f.said > 3 {
+				t.Errorf("off by %.2f mm, says %.2f", f.centre, f.said)
+			}
+		})
+	}
+}
+
+// unpacked is the folder of a pair of the shared data.
+func unpacked(tb testing.TB, name string) string {
+	tb.Helper()
+	shared := tooltest.Shared(tb)
+	dir := tb.TempDir()
+	if out, err := exec.Command("tar", "-xJf", filepath.Join(shared, "data", name+".tar.xz"), "-C", dir).CombinedOutput(); err != nil {
+		tb.Skipf("cannot unpack %s: %v %s", name, err, out)
+	}
+	return filepath.Join(dir, name)
+}
+
+func loaded(tb testing.TB, dir string) *volume.Volume {
+	tb.Helper()
+	s, err := ct.LoadDir(context.Background(), dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s.Volume
+}
+
+var realPairs = []string{"pair-lidc-covered", "pair-r01-partial"}
+
+// movedPlan is the plan of the benchmark: every seed once smooth and once sliding, over all sites and amplitudes.
+func movedPlan(seeds int) []phantom.MovedOptions {
+	var plan []phantom.MovedOptions
+	amplitudes := []float64{15, 15, 8, 15, 20}
+	for s := 1; s <= seeds; s++ {
+		n := len(phantom.MovedSites)
+		plan = append(plan,
+			phantom.MovedOptions{Seed: uint64(s), Site: phantom.MovedSites[(s+s/5)%n], AmplitudeMM: amplitudes[s%n]},
+			phantom.MovedOptions{Seed: uint64(s), Site: phantom.MovedSites[(s+s/5+2)%n], AmplitudeMM: amplitudes[s%n], Sliding: true})
+	}
+	return plan
+}
+
+func movedName(o phantom.MovedOptions) string {
+	kind := "smooth"
+	if o.Sliding {
+		kind = "sliding"
+	}
+	return fmt.Sprintf("%d-%s-%s-%gmm", o.Seed, kind, o.Site, o.AmplitudeMM)
+}
+
+// BenchmarkMoved is the table of the lesion over real anatomy, ten seeds by default (RFANODE_SEEDS for another number), a
+// line a case: run it with -benchtime 1x.
+func BenchmarkMoved(b *testing.B) {
+	seeds := 10
+	if n, err := strconv.Atoi(os.Getenv("RFANODE_SEEDS")); err == nil {
+		seeds = n
+	}
+	base := loaded(b, filepath.Join(unpacked(b, realPairs[0]), "pre"))
+	other := loaded(b, filepath.Join(unpacked(b, realPairs[1]), "pre"))
+	for _, o := range movedPlan(seeds) {
+		anatomy := base
+		if o.Seed%2 == 0 {
+			anatomy = other
+		}
+		for _, mask := range []string{"true", "eroded", "dilated"} {
+			b.Run(movedName(o)+"/"+mask, func(b *testing.B) {
+				c, err := phantom.Moved(context.Background(), anatomy, o)
+				if err != nil {
+					b.Skip(err)
+				}
+				b.ResetTimer()
+				var f figures
+				for b.Loop() {
+					f = registered(b, c, mask)
+				}
+				report(b, f)
+			})
+		}
+	}
+}
+
+func report(b *testing.B, f figures) {
+	b.ReportMetric(f.linear, "linear-mm")
+	b.ReportMetric(f.linearP95, "linear-p95-mm")
+	b.ReportMetric(f.centre, "centre-mm")
+	b.ReportMetric(f.said, "said-mm")
+	b.ReportMetric(f.centroid, "centroid-mm")
+	b.ReportMetric(f.ratio, "volume-ratio")
+	b.ReportMetric(f.tcr, "tcr-error")
+	b.ReportMetric(f.cpu/float64(max(b.N, 1)), "cpu-s/op")
+}
+
+// BenchmarkRealPairs is the same on the two real pairs with their truth masks: landmark error of Linear and of Local
+// within 30 mm of the zone, and the tumour against the true one.
+func BenchmarkRealPairs(b *testing.B) {
+	for _, name := range realPairs {
+		b.Run(name, func(b *testing.B) {
+			dir := unpacked(b, name)
+			p := readRealPair(b, dir)
+			b.ResetTimer()
+			for b.Loop() {
+				p.measure(b)
+			}
+		})
+	}
+}
+
+type realPair struct {
+	pre, post           *volume.Volume
+	preLung, postLung   *volume.Mask
+	zone, gtr, deformed *volume.Mask
+	points              []phantom.Landmark
+}
+
+func readRealPair(tb testing.TB, dir string) realPair {
+	tb.Helper()
+	p := realPair{pre: loaded(tb, filepath.Join(dir, "pre")), post: loaded(tb, filepath.Join(dir, "post"))}
+	for _, s := range []struct {
+		v    *volume.Volume
+		lung **volume.Mask
+	}{{p.pre, &p.preLung}, {p.post, &p.postLung}} {
+		l, err := segment.FindLungs(context.Background(), s.v)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		*s.lung = l.Hull
+	}
+	for _, s := range []struct {
+		name string
+		on   volume.Geometry
+		mask **volume.Mask
+	}{{"ptz_post", p.post.Geometry, &p.zone}, {"gtr_pre", p.pre.Geometry, &p.gtr}, {"gtr_deformed_to_post", p.post.Geometry, &p.deformed}} {
+		m, err := volume.ReadMaskNIfTI(filepath.Join(dir, s.name+".nii.gz"))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		*s.mask = volume.ResampleNearest(m, s.on)
+	}
+	p.points = readLandmarks(tb, filepath.Join(dir, "landmarks.csv"))
+	return p
+}
+
+func (p realPair) measure(b *testing.B) {
+	ctx := context.Background()
+	before := cpuSeconds()
+	linear, err := register.Linear(ctx, p.post, p.pre, p.postLung, p.preLung, register.LinearOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	local, err := register.Local(ctx, p.post, p.pre, linear.Affine, register.Ring(p.postLung, p.zone), register.LocalOptions{Zone: p.zone})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := figures{said: local.ErrorMM, cpu: cpuSeconds() - before}
+	f.linear, f.linearP95 = landmarkError(linear, p.points)
+	_, mid := movedTumourMask(p.deformed)
+	level := volume.SignedDistance(p.gtr)
+	ml, at := movedTumour(level, local.Map, mid)
+	// The truth is sliced too: it is read as smoothly as the tumour that was moved.
+	trueML, trueMid := movedTumour(volume.SignedDistance(p.deformed), func(q volume.Vec) volume.Vec { return q }, mid)
+	f.ratio, f.centroid = ml/trueML, apart(at, trueMid)
+	report(b, f)
+}
+
+func readLandmarks(tb testing.TB, path string) []phantom.Landmark {
+	tb.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var out []phantom.Landmark
+	for _, row := range rows[1:] {
+		var x [6]float64
+		for i := range x {
+			if x[i], err = strconv.ParseFloat(row[i], 64); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		out = append(out, phantom.Landmark{Post: volume.Vec{x[0], x[1], x[2]}, Pre: volume.Vec{x[3], x[4], x[5]}})
+	}
+	return out
+}
+
+// TestExportMoved writes cases as NIfTI with their points for reference/registration_peers.py: set RFANODE_EXPORT to a
+// folder, and RFANODE_SEEDS to another number of seeds than 1.
+func TestExportMoved(t *testing.T) {
+	to := os.Getenv("RFANODE_EXPORT")
+	if to == "" {
+		t.Skip("RFANODE_EXPORT names no folder to write to")
+	}
+	seeds := 1
+	if n, err := strconv.Atoi(os.Getenv("RFANODE_SEEDS")); err == nil {
+		seeds = n
+	}
+	anatomy := loaded(t, filepath.Join(unpacked(t, realPairs[0]), "pre"))
+	for _, o := range movedPlan(seeds) {
+		c, err := phantom.Moved(context.Background(), anatomy, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(to, movedName(o))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, v := range map[string]*volume.Volume{"fixed": c.Fixed, "moving": c.Moving} {
+			if err := volume.WriteNIfTI(filepath.Join(dir, name+".nii.gz"), v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := writePoints(filepath.Join(dir, "points.csv"), c.TestPoints); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func writePoints(path string, points []phantom.Landmark) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := csv.NewWriter(file)
+	rows := [][]string{{"post_x", "post_y", "post_z", "pre_x", "pre_y", "pre_z"}}
+	for _, p := range points {
+		var row []string
+		for _, x := range []volume.Vec{p.Post, p.Pre} {
+			for a := range 3 {
+				row = append(row, strconv.FormatFloat(x[a], 'f', 4, 64))
+			}
+		}
+		rows = append(rows, row)
+	}
+	if err := w.WriteAll(rows); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
