@@ -240,7 +240,7 @@ func TestRingLeavesZoneAndWallOut(t *testing.T) {
 		for j := range 50 {
 			for i := range 50 {
 				d := norm(volume.Vec{1.5 * float64(i-25), 1.5 * float64(j-25), 3 * float64(k-15)})
-				want := i < 30 && d > RingInnerMM && d <= RingOuterMM
+				want := i < 30 && d > RingInner(g) && d <= RingOuterMM
 				if got := ring.Data[g.Offset(i, j, k)] != 0; got != want {
 					t.Fatalf("voxel %d %d %d at %.1f mm from the zone: in the ring %v, want %v", i, j, k, d, got, want)
 				}

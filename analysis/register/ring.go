@@ -5,15 +5,24 @@ import (
 )
 
 // The ring that Local reads: lung whose distance from the zone, mm, lies between these. Descriptors look 4.5 mm far
-// (three voxels of 1.5 mm), and the zone's border is blurred over a voxel more: nearer than 6 mm they see the zone. Blocks
-// of moving then find their place in fixed only away from the zone, and the tumour grows by several percent. Beyond
-// 24 mm lung says little about the place of the tumour.
+// (three voxels of 1.5 mm), and the zone's border is blurred beyond that: nearer than 6 mm they see the zone. Blocks of
+// moving then find their place in fixed only away from the zone, and the tumour grows by several percent. Thick slices
+// blur more, see RingInner. Beyond 24 mm lung says little about the place of the tumour.
 const (
-	RingInnerMM = 6.0
+	RingInnerMM = 6.0 // least
 	RingOuterMM = 24.0
+
+	descriptorReachMM = 4.5
+	sliceReach        = 0.7 // of the slice distance, over which the border of the zone is blurred
 )
 
-// Ring is the lung around a zone for Local, on the grid of both masks (which must be the same): RingInnerMM to
+// RingInner is the inner radius of the ring, mm, for masks of the given grid: RingInnerMM, more where slices are thicker
+// than 2 mm (8 mm for slices of 5 mm).
+func RingInner(g volume.Geometry) float64 {
+	return max(RingInnerMM, descriptorReachMM+sliceReach*g.Spacing[2])
+}
+
+// Ring is the lung around a zone for Local, on the grid of both masks (which must be the same): RingInner to
 // RingOuterMM from the zone, the zone itself left out. Wall and mediastinum stay out as far as the lung mask leaves
 // them out.
 func Ring(lung, zone *volume.Mask) *volume.Mask {
@@ -23,9 +32,9 @@ func Ring(lung, zone *volume.Mask) *volume.Mask {
 		return out
 	}
 	near := volume.Distance(zone.Crop(lo, hi))
-	ring := lung.Crop(lo, hi)
+	ring, inner := lung.Crop(lo, hi), float32(RingInner(lung.Geometry))
 	for i, d := range near.Data {
-		if d <= RingInnerMM || d > RingOuterMM {
+		if d <= inner || d > RingOuterMM {
 			ring.Data[i] = 0
 		}
 	}
