@@ -17,6 +17,7 @@ import (
 type Options struct {
 	MaxDays  int                // a longer interval between the scans is marked; 0: 180
 	Progress func(stage string) // called as each stage begins; nil: nobody watches
+	GTR, PTZ *volume.Mask       // tumour on pre and zone on post, drawn elsewhere; nil: they are found here
 }
 
 // Run analyses one pair and returns one Findings a lesion, or a single held one that says why nothing can be told. An
@@ -27,6 +28,7 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 		stage = func(string) {}
 	}
 	base := begin(pre, post, opts)
+	base.takeMasks(&opts, pre.Volume, post.Volume)
 	if len(base.Reasons) > 0 {
 		return []Findings{base}, nil
 	}
@@ -46,16 +48,16 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 
 	stage("ablation zone and tumour")
 	near := nearLesion{fixed: post.Volume, moving: pre.Volume, lung: postLungs.Mask, start: linear.Affine}
-	lesions, err := segment.Lesions(ctx, segment.LesionInput{
+	found, err := lesions(ctx, segment.LesionInput{
 		Pre: pre.Volume, Post: post.Volume, PreLungs: preLungs, PostLungs: postLungs, ToPre: linear.Affine, Refine: near.refine,
-	})
+	}, opts.GTR, opts.PTZ)
 	if err != nil {
 		return base.holdOn(ctx, err)
 	}
 
-	all := make([]Findings, 0, len(lesions))
-	for i, l := range lesions {
-		stage(fmt.Sprintf("coverage of lesion %d of %d", i+1, len(lesions)))
+	all := make([]Findings, 0, len(found))
+	for i, l := range found {
+		stage(fmt.Sprintf("coverage of lesion %d of %d", i+1, len(found)))
 		f := base.forLesion(i+1, l)
 		if err := f.measure(ctx, l, pre, post, postLungs); err != nil {
 			return nil, err

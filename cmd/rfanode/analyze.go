@@ -23,6 +23,8 @@ type analyzeCmd struct {
 	Pre  string `arg:"" help:"CT before the ablation: a folder with one DICOM series, or a .nii.gz file."`
 	Post string `arg:"" help:"CT after the ablation."`
 	Out  string `short:"o" required:"" placeholder:"DIR" help:"Folder for findings.json, masks, SR, SEG and summary.png."`
+	GTR  string `name:"gtr" placeholder:"FILE" help:"Tumour on the CT before, drawn elsewhere (.nii.gz); left out: found here."`
+	PTZ  string `name:"ptz" placeholder:"FILE" help:"Ablation zone on the CT after, drawn elsewhere (.nii.gz)."`
 	JSON bool   `help:"Print the findings as JSON on standard output."`
 	Font string `placeholder:"FILE" help:"Font for text beyond Latin in the summary image."`
 }
@@ -41,7 +43,14 @@ func (c *analyzeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("post series %s: %w", c.Post, err)
 	}
-	findings, err := analysis.Run(ctx, pre, post, analysis.Options{Progress: func(s string) { show.stage("%s", s) }})
+	options := analysis.Options{Progress: func(s string) { show.stage("%s", s) }}
+	if options.GTR, err = readMask(c.GTR); err != nil {
+		return err
+	}
+	if options.PTZ, err = readMask(c.PTZ); err != nil {
+		return err
+	}
+	findings, err := analysis.Run(ctx, pre, post, options)
 	if err != nil {
 		return err
 	}
@@ -49,11 +58,11 @@ func (c *analyzeCmd) Run(ctx context.Context) error {
 	if err := os.MkdirAll(c.Out, 0o755); err != nil {
 		return err
 	}
-	options := sr.Options{SiteKey: config.Default().Report.Site, Version: analysis.Version, Font: c.Font}
-	if err := writeFindings(c.Out, pre, post, findings, options); err != nil {
+	objects := sr.Options{SiteKey: config.Default().Report.Site, Version: analysis.Version, Font: c.Font}
+	if err := writeFindings(c.Out, pre, post, findings, objects); err != nil {
 		return err
 	}
-	if err := writeObjects(ctx, c.Out, pre, post, findings, options); err != nil {
+	if err := writeObjects(ctx, c.Out, pre, post, findings, objects); err != nil {
 		return err
 	}
 	show.end()
@@ -86,6 +95,14 @@ func readSeries(ctx context.Context, path string) (*ct.Series, error) {
 		return ct.FromNIfTI(path)
 	}
 	return ct.LoadDir(ctx, path)
+}
+
+// readMask reads a mask, or nothing where none is named.
+func readMask(path string) (*volume.Mask, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return volume.ReadMaskNIfTI(path)
 }
 
 // writeFindings writes what people and programs read: findings, masks on the CT grids, the picture. Further lesions have
