@@ -22,9 +22,8 @@ const defaultSmoothness = 1.6
 // the affine.
 var deformLevels = []level{{8, 5, 4, 3}, {6, 4, 2, 2}, {4, 3, 1, 1}}
 
-// refineLevels follow: see refine. Blocks must not grow again: where lung slides along the wall that cost more than it
-// gained elsewhere, and the last, smaller ones gain most there.
-var refineLevels = []level{{4, 2, 1, 1}, {4, 2, 1, 1}, {3, 2, 1, 1}}
+// refineLevels follow: see refine. The last, smaller blocks gain most where lung slides along the wall.
+var refineLevels = []level{{5, 2, 1, 1}, {4, 2, 1, 1}, {4, 2, 1, 1}, {3, 2, 1, 1}}
 
 // lungReachMM is how far from the lungs the field is determined.
 const lungReachMM = 20.0
