@@ -8,7 +8,7 @@ VENV    := .venv
 PYTHON  := $(CURDIR)/$(VENV)/bin/python
 APT     := dcmtk orthanc dicom3tools
 
-.PHONY: build demo test lint bench phantoms tools venv clean
+.PHONY: build demo test lint bench bench-peers phantoms tools venv clean
 
 build:
 	$(GO) build -o bin/rfanode ./cmd/rfanode
@@ -24,8 +24,15 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+# Speed and memory, then the accuracy of registration over real anatomy (needs the shared data; half an hour).
+bench: tools
+	$(GO) test -run '^$$' -bench . -skip 'Moved|RealPairs' -benchmem ./...
+	$(GO) test -run '^$$' -bench 'Moved|RealPairs' -benchtime 1x -timeout 2h ./analysis/register
+
+# Registration beside greedy, in one run: make bench-peers CASES="DIR ..."
+bench-peers: build venv
+	$(PYTHON) -m pip install -q picsl_greedy==1.4.0.3
+	$(PYTHON) reference/registration_peers.py --rfanode bin/rfanode $(CASES)
 
 # The accuracy table for any seeds: measured against true, a line a phantom pair.
 phantoms: build
