@@ -87,7 +87,7 @@ func input(s *ct.Series) Input {
 // Names of what makes the findings. They stand in every result; a change of method changes the name.
 const (
 	classicalSegmenter = "rfanode-classical"
-	ringRegistration   = "rfanode-deeds-linear+ring"
+	registrationMethod = "rfanode-deeds+ring"
 	morphology         = "Morphological Operations" // CID 7162
 	paper              = "Wang et al. 2026, doi 10.13929/j.issn.1003-3289.2026.03.004"
 )
@@ -97,7 +97,7 @@ func algorithms() []Algorithm {
 		{Role: "lungs", Name: classicalSegmenter, Version: Version, Family: morphology, Source: "thresholds and hull; not a trained model"},
 		{Role: "gtr", Name: classicalSegmenter, Version: Version, Family: morphology, Source: "change between the registered scans; not a trained model"},
 		{Role: "ptz", Name: classicalSegmenter, Version: Version, Family: morphology, Source: "change between the registered scans; not a trained model"},
-		{Role: "registration", Name: ringRegistration, Version: Version, Source: "linear part of deeds (Heinrich et al. 2013), then the lung round the zone"},
+		{Role: "registration", Name: registrationMethod, Version: Version, Source: "deeds (Heinrich et al. 2013) for the lungs; the lung round the zone for the tumour"},
 		{Role: "coverage", Name: "rfanode-coverage", Version: Version, Source: paper},
 		{Role: "prognosis", Name: prognosis.PublishedModel, Version: Version, Source: paper},
 	}

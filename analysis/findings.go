@@ -70,12 +70,15 @@ type Registration struct {
 	Method          string   `json:"method"`
 	Fallback        bool     `json:"fallback"`                   // the linear part fell back to a translation
 	LungDice        float64  `json:"lung_dice"`                  // overlap of the lungs after registration
+	LungDiceLinear  float64  `json:"lung_dice_linear"`           // and after its linear part alone
 	RotationDeg     float64  `json:"rotation_deg"`               // of the linear part
 	Determinant     float64  `json:"determinant"`                // of the linear part
 	LesionErrorMM   *float64 `json:"lesion_error_mm,omitempty"`  // estimated error near the lesion
 	RingResidualMM  *float64 `json:"ring_residual_mm,omitempty"` // mean residual of the fit to the lung round the zone
 	RingPoints      int      `json:"ring_points,omitempty"`      // correspondences it stands on
 	FoldedPercent   float64  `json:"folded_percent"`             // share of lung voxels with a Jacobian ≤ 0
+	InverseMeanMM   float64  `json:"inverse_mean_mm"`            // how far forward and backward registration disagree in the lung, mean
+	InverseP95MM    float64  `json:"inverse_p95_mm"`             // and 95th percentile
 	LesionJacobian  *float64 `json:"lesion_jacobian,omitempty"`  // volume change of the map used for the tumour
 	DescriptorRatio *float64 `json:"descriptor_ratio,omitempty"` // MIND distance round the zone after / before registration
 }

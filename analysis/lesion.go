@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"context"
-	"strings"
 
 	"rfanode/analysis/coverage"
 	"rfanode/analysis/ct"
@@ -12,52 +11,11 @@ import (
 	"rfanode/analysis/volume"
 )
 
-// Limits beyond which a case is held (a recommendation of radiotherapy, TG-132, and round numbers about it).
-const (
-	minLungDice     = 0.90 // overlap of the lungs after registration
-	maxRingResidual = 3.0  // mm, mean of the fit round the zone
-	maxLesionError  = 3.0  // mm, estimated at the lesion
-	minLesionScale  = 0.7  // determinant of the map used for the tumour
-	maxLesionScale  = 1.4
-)
-
 // Uncertainty of a surface, mm: a part of the slice distance beside what pixels and thresholds leave open.
 const (
 	surfaceErrorMM    = 0.15
 	surfaceErrorSlice = 0.06
 )
-
-// takeLinear notes the linear registration and holds what must not stand on it.
-func (f *Findings) takeLinear(r register.LinearResult) {
-	f.Registration = Registration{
-		Method: ringRegistration, Fallback: r.Fallback, LungDice: r.LungDice, RotationDeg: r.RotationDegree, Determinant: r.VolumeScale,
-	}
-	if r.Fallback {
-		f.hold("the registration of the two scans failed: %s", strings.Join(r.Reasons, "; "))
-	}
-	if r.LungDice < minLungDice {
-		f.hold("the lungs overlap by %.2f only after registration (less than %.2f)", r.LungDice, minLungDice)
-	}
-}
-
-// nearLesion registers the neighbourhood of a zone: the lung round it decides, the zone itself is not looked at, since
-// it is what has changed.
-type nearLesion struct {
-	fixed, moving *volume.Volume
-	lung          *volume.Mask // post
-	start         register.Affine
-}
-
-// refine is the map near a zone: a register.LocalResult.
-func (n nearLesion) refine(ctx context.Context, zone *volume.Mask) (register.Transform, error) {
-	centre := zone.Centroid()
-	ring := register.Ring(volume.Union(n.lung, zone), zone)
-	r, err := register.Local(ctx, n.fixed, n.moving, n.start, ring, register.LocalOptions{Centre: &centre, Zone: zone})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
-}
 
 // forLesion begins the findings of one lesion with what holds for the pair.
 func (f Findings) forLesion(number int, l segment.Lesion) Findings {
@@ -101,30 +59,6 @@ func (f *Findings) measure(ctx context.Context, l segment.Lesion, pre, post *ct.
 	}
 	f.takeCoverage(r, l, post)
 	return nil
-}
-
-// takeLocal notes the registration near the lesion and returns its error, mm.
-func (f *Findings) takeLocal(r register.LocalResult) float64 {
-	g := &f.Registration
-	g.RingResidualMM, g.LesionErrorMM, g.LesionJacobian = &r.ResidualMM, &r.ErrorMM, &r.VolumeScale
-	g.RingPoints = r.Matches
-	if r.BitsBefore > 0 {
-		ratio := r.BitsAfter / r.BitsBefore
-		g.DescriptorRatio = &ratio
-	}
-	if r.Fallback {
-		f.hold("the registration near the lesion failed: %s", strings.Join(r.Reasons, "; "))
-	}
-	if r.ResidualMM > maxRingResidual {
-		f.hold("the lung round the zone does not match between the scans: %.1f mm remain on average", r.ResidualMM)
-	}
-	if r.ErrorMM > maxLesionError {
-		f.hold("the registration near the lesion may be off by %.1f mm", r.ErrorMM)
-	}
-	if r.VolumeScale < minLesionScale || r.VolumeScale > maxLesionScale {
-		f.hold("the registration near the lesion changes volumes by a factor of %.2f", r.VolumeScale)
-	}
-	return r.ErrorMM
 }
 
 func (f *Findings) takeCoverage(r *coverage.Result, l segment.Lesion, post *ct.Series) {

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rfanode/analysis/ct"
-	"rfanode/analysis/register"
 	"rfanode/analysis/segment"
 	"rfanode/analysis/volume"
 )
@@ -40,16 +39,15 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	}
 
 	stage("registration")
-	linear, err := register.Linear(ctx, post.Volume, pre.Volume, postLungs.Hull, preLungs.Hull, register.LinearOptions{})
+	affine, _, err := base.registerLungs(ctx, pre.Volume, post.Volume, preLungs, postLungs)
 	if err != nil {
-		return nil, err
+		return base.holdOn(ctx, err)
 	}
-	base.takeLinear(linear)
 
 	stage("ablation zone and tumour")
-	near := nearLesion{fixed: post.Volume, moving: pre.Volume, lung: postLungs.Mask, start: linear.Affine}
+	near := nearLesion{fixed: post.Volume, moving: pre.Volume, lung: postLungs.Mask, start: affine}
 	found, err := lesions(ctx, segment.LesionInput{
-		Pre: pre.Volume, Post: post.Volume, PreLungs: preLungs, PostLungs: postLungs, ToPre: linear.Affine, Refine: near.refine,
+		Pre: pre.Volume, Post: post.Volume, PreLungs: preLungs, PostLungs: postLungs, ToPre: affine, Refine: near.refine,
 	}, opts.GTR, opts.PTZ)
 	if err != nil {
 		return base.holdOn(ctx, err)
