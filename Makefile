@@ -8,7 +8,7 @@ VENV    := .venv
 PYTHON  := $(CURDIR)/$(VENV)/bin/python
 APT     := dcmtk orthanc dicom3tools
 
-.PHONY: build demo test lint bench bench-peers phantoms tools venv clean
+.PHONY: build demo test lint bench bench-peers phantoms pictures tools venv clean
 
 build:
 	$(GO) build -o bin/rfanode ./cmd/rfanode
@@ -37,6 +37,10 @@ bench-peers: build venv
 # The accuracy table for any seeds: measured against true, a line a phantom pair.
 phantoms: build
 	bin/rfanode phantom table --seeds $(SEEDS)
+
+# The pictures of docs/method.md, drawn anew.
+pictures:
+	$(GO) run ./docs/pictures
 
 # DICOM peers and validators that the tests stand on.
 tools:
