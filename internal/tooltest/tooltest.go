@@ -50,6 +50,18 @@ func Shared(t testing.TB) string {
 	return dir
 }
 
+// SharedPair unpacks one pair of the shared data for a test and returns its folder, or skips the test: pre, post, masks,
+// landmarks.csv and the true field.
+func SharedPair(t testing.TB, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	pack := filepath.Join(Shared(t), "data", name+".tar.xz")
+	if out, err := exec.Command(Need(t, "tar"), "-xJf", pack, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("unpacking %s: %v: %s", pack, err, out)
+	}
+	return filepath.Join(dir, name)
+}
+
 // ModuleRoot is the folder of go.mod.
 func ModuleRoot() string {
 	_, file, _, _ := runtime.Caller(0)
