@@ -43,19 +43,28 @@ func ReadNIfTI(path string) (*Volume, error) {
 	}
 	defer f.Close()
 	var r io.Reader = bufio.NewReaderSize(f, 1<<20)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading NIfTI: %w", err)
+	}
+	likely := info.Size()
 	if magic, err := r.(*bufio.Reader).Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
+		likely *= likelyDeflation
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, fmt.Errorf("reading NIfTI %s: %w", path, err)
 		}
 		r = bufio.NewReaderSize(z, 1<<20)
 	}
-	v, err := decodeNIfTI(r)
+	v, err := decodeNIfTI(r, likely)
 	if err != nil {
 		return nil, fmt.Errorf("reading NIfTI %s: %w", path, err)
 	}
 	return v, nil
 }
+
+// likelyDeflation is how far a CT may well have been compressed.
+const likelyDeflation = 16
 
 // ReadMaskNIfTI reads a NIfTI file as a mask: every voxel whose value is at least ½ is set.
 func ReadMaskNIfTI(path string) (*Mask, error) {
@@ -66,7 +75,8 @@ func ReadMaskNIfTI(path string) (*Mask, error) {
 	return Threshold(v, 0.5, float32(math.Inf(1))), nil
 }
 
-func decodeNIfTI(r io.Reader) (*Volume, error) {
+// decodeNIfTI reads header and voxels from r, which is likely to hold about the given number of bytes.
+func decodeNIfTI(r io.Reader, likely int64) (*Volume, error) {
 	head := make([]byte, niftiHeader)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, fmt.Errorf("the header of %d bytes is cut short: %w", niftiHeader, err)
@@ -90,7 +100,7 @@ func decodeNIfTI(r io.Reader) (*Volume, error) {
 	if _, err := io.CopyN(io.Discard, r, int64(skip)); err != nil {
 		return nil, fmt.Errorf("the file ends before the voxels: %w", err)
 	}
-	data, err := h.voxels(r, g)
+	data, err := h.voxels(r, g, likely)
 	if err != nil {
 		return nil, err
 	}
@@ -195,8 +205,9 @@ func (h niftiFields) qform() (m [3][4]float64) {
 	return m
 }
 
-// voxels reads the values slice by slice, so that memory grows only with what the file really holds.
-func (h niftiFields) voxels(r io.Reader, g Geometry) ([]float32, error) {
+// voxels reads the values row by row, so that memory grows only with what the file really holds: room is made at once
+// for what its length, likely, promises, and further room as rows come.
+func (h niftiFields) voxels(r io.Reader, g Geometry, likely int64) ([]float32, error) {
 	width := map[int]int{niftiUint8: 1, niftiInt8: 1, niftiInt16: 2, niftiUint16: 2, niftiInt32: 4, niftiUint32: 4, niftiFloat32: 4, niftiFloat64: 8}
 	kind := h.short(70)
 	w, ok := width[kind]
@@ -207,7 +218,7 @@ func (h niftiFields) voxels(r io.Reader, g Geometry) ([]float32, error) {
 	if slope == 0 || math.IsNaN(slope) || math.IsInf(slope, 0) || math.IsNaN(inter) || math.IsInf(inter, 0) {
 		slope, inter = 1, 0 // nifti1.h: slope 0 means no scaling
 	}
-	var data []float32
+	data := make([]float32, 0, min(int64(g.Len()), likely/int64(w)))
 	row := make([]byte, g.Size[0]*w)
 	for n := range g.Size[1] * g.Size[2] {
 		if _, err := io.ReadFull(r, row); err != nil {

@@ -226,7 +226,7 @@ func TestNIfTIRoundTrip(t *testing.T) {
 			raw, _ := os.ReadFile(path)
 			if name == "v.nii" {
 				raw[254] = 0
-				back, err := decodeNIfTI(bytes.NewReader(raw))
+				back, err := decodeNIfTI(bytes.NewReader(raw), int64(len(raw)))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -257,7 +257,7 @@ func TestNIfTIRefused(t *testing.T) {
 		"time series": {change(40, 4, 0, 4, 0, 3, 0, 2, 0, 5, 0), "three dimensions"}, "rgb": {change(70, 128, 0), "data type 128"},
 		"no place": {noPlace, "neither sform nor qform"}, "sheared": {change(296, 0, 0, 0x80, 0x3f), "not perpendicular"},
 	} {
-		_, err := decodeNIfTI(bytes.NewReader(c.data))
+		_, err := decodeNIfTI(bytes.NewReader(c.data), int64(len(c.data)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one that says %q", name, err, c.want)
 		}
@@ -323,7 +323,7 @@ func FuzzNIfTI(f *testing.F) {
 	f.Add(append(encodeNIfTIHeader(g, niftiUint8, 8), make([]byte, 24)...))
 	f.Add(append(encodeNIfTIHeader(g, niftiFloat64, 64), make([]byte, 192)...))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		v, err := decodeNIfTI(bytes.NewReader(data))
+		v, err := decodeNIfTI(bytes.NewReader(data), int64(len(data)))
 		if err == nil && (len(v.Data) != v.Len() || len(v.Data) > len(data)) {
 			t.Errorf("%d voxels in a grid of %d from %d bytes", len(v.Data), v.Len(), len(data))
 		}
