@@ -30,6 +30,8 @@ type Config struct {
 	AllowAnyPeer bool          `toml:"allow_any_peer"`
 	Peers        []Peer        `toml:"peer"`
 	Destinations []Destination `toml:"destination"`
+	TLS          TLS           `toml:"tls"`
+	Identity     Identity      `toml:"identity"`
 	Series       Series        `toml:"series"`
 	Analysis     Analysis      `toml:"analysis"`
 	Delivery     Delivery      `toml:"delivery"`
@@ -40,15 +42,24 @@ type Config struct {
 
 // Peer may send to us.
 type Peer struct {
-	AETitle string   `toml:"ae_title"`
-	Hosts   []string `toml:"hosts"`
+	AETitle      string   `toml:"ae_title"`
+	Hosts        []string `toml:"hosts"`
+	RequireTLS   bool     `toml:"require_tls"`
+	Certificates []string `toml:"certificates"`
+	Address      string   `toml:"address"`
+	TLS          bool     `toml:"tls"`
 }
 
 // Destination receives results.
 type Destination struct {
-	Name    string `toml:"name"`
-	AETitle string `toml:"ae_title"`
-	Address string `toml:"address"`
+	Name       string `toml:"name"`
+	AETitle    string `toml:"ae_title"`
+	Address    string `toml:"address"`
+	TLS        bool   `toml:"tls"`
+	ServerName string `toml:"server_name"`
+	User       string `toml:"user"`
+	Passcode   string `toml:"passcode"`
+	Commitment bool   `toml:"commitment"`
 }
 
 // Series says when a series is whole and which of two is which.
@@ -156,9 +167,7 @@ func (c *Config) check() error {
 		}
 	}
 	aeTitle("ae_title", c.AETitle)
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		add(`listen = %q: write "host:port", or ":port" for every address of this machine`, c.Listen)
-	}
+	c.checkNetwork(add)
 	if c.Data == "" {
 		add("data: name a folder")
 	}

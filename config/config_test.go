@@ -25,7 +25,8 @@ func TestDefaultIsTheDocumentedExample(t *testing.T) {
 func TestExampleWithEveryOptionOn(t *testing.T) {
 	var lines []string
 	for _, l := range strings.Split(Example, "\n") {
-		for _, key := range []string{"[[", "ae_title", "hosts", "name", "address", "pre ", "post "} {
+		for _, key := range []string{"[[", "ae_title", "hosts", "name", "address", "pre ", "post ", "require_tls", "certificate", "tls ", "server_name", "user ", "passcode",
+			"commitment", "listen", "key", "authorities"} {
 			if strings.HasPrefix(l, "# "+key) {
 				l = l[2:]
 				break
@@ -37,6 +38,9 @@ func TestExampleWithEveryOptionOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.TLS.Listen != ":2762" || !c.TLS.Mutual || len(c.Identity.Users) != 1 || !c.Destinations[0].TLS || !c.Peers[0].RequireTLS {
+		t.Errorf("%+v", c)
+	}
 	if len(c.Peers) != 1 || c.Peers[0].AETitle != "CT1" || len(c.Destinations) != 1 || len(c.Series.Pre) == 0 {
 		t.Errorf("%+v", c)
 	}
@@ -44,20 +48,27 @@ func TestExampleWithEveryOptionOn(t *testing.T) {
 
 func TestReadRefusesWithTheCure(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown key":         {"ae_titel = \"X\"", "ae_titel"},
-		"wrong type":          {"[limits]\nassociations = \"many\"", "associations"},
-		"syntax, with line":   {"ae_title = \"X\"\nlisten = ", "line 2"},
-		"long title":          {"ae_title = \"ABCDEFGHIJKLMNOPQ\"", "at most 16"},
-		"backslash":           {`ae_title = 'A\B'`, "backslash"},
-		"nobody may send":     {"allow_any_peer = false", "[[peer]]"},
-		"bad network":         {"[[peer]]\nae_title = \"A\"\nhosts = [\"10.0.0.0/99\"]", "10.0.0.0/99"},
-		"no port":             {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"host\"", "host:port"},
-		"same name twice":     {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:1\"\n[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:2\"", "name of its own"},
-		"time span":           {"[series]\nquiet = \"soon\"", "no time span"},
-		"regular expression":  {"[series]\npre = [\"(\"]", "regular expression"},
-		"level":               {"[log]\nlevel = \"loud\"", "log.level"},
-		"zero time span":      {"[series]\nquiet = \"0s\"", "more than zero"},
-		"font that is absent": {"[report]\nfont = \"/nowhere.ttf\"", "report.font"},
+		"unknown key":                {"ae_titel = \"X\"", "ae_titel"},
+		"wrong type":                 {"[limits]\nassociations = \"many\"", "associations"},
+		"syntax, with line":          {"ae_title = \"X\"\nlisten = ", "line 2"},
+		"long title":                 {"ae_title = \"ABCDEFGHIJKLMNOPQ\"", "at most 16"},
+		"backslash":                  {`ae_title = 'A\B'`, "backslash"},
+		"nobody may send":            {"allow_any_peer = false", "[[peer]]"},
+		"bad network":                {"[[peer]]\nae_title = \"A\"\nhosts = [\"10.0.0.0/99\"]", "10.0.0.0/99"},
+		"no port":                    {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"host\"", "host:port"},
+		"same name twice":            {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:1\"\n[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:2\"", "name of its own"},
+		"time span":                  {"[series]\nquiet = \"soon\"", "no time span"},
+		"regular expression":         {"[series]\npre = [\"(\"]", "regular expression"},
+		"level":                      {"[log]\nlevel = \"loud\"", "log.level"},
+		"zero time span":             {"[series]\nquiet = \"0s\"", "more than zero"},
+		"no port at all":             {"listen = \"\"", "nobody could send"},
+		"key without certificate":    {"[tls]\nkey = \"k\"", "belong together"},
+		"mutual without authorities": {"[tls]\nlisten = \":2762\"\ncertificate = \"c\"\nkey = \"k\"", "tls.authorities"},
+		"plain passcode":             {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:1\"\nuser = \"u\"\npasscode = \"x\"", "over TLS only"},
+		"peer without TLS port":      {"[[peer]]\nae_title = \"A\"\nrequire_tls = true", "tls.listen"},
+		"identity policy":            {"[identity]\npolicy = \"maybe\"", "identity.policy"},
+		"no user":                    {"[identity]\npolicy = \"check\"", "identity.user"},
+		"font that is absent":        {"[report]\nfont = \"/nowhere.ttf\"", "report.font"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "rfanode.toml")

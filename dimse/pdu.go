@@ -88,7 +88,8 @@ type UserInformation struct {
 	ImplementationVersion  string
 	Async                  *AsyncWindow
 	Roles                  []RoleSelection
-	Identity               *UserIdentity
+	Identity               *UserIdentity     // of a request
+	IdentityResponse       *IdentityResponse // of an acceptance
 }
 
 // AsyncWindow is the asynchronous operations window (PS3.7 D.3.3.3); 0 is no limit.
@@ -106,6 +107,17 @@ type UserIdentity struct {
 	ResponseRequested bool
 	Primary           []byte
 	Secondary         []byte
+}
+
+// IdentityResponse is the acceptor's answer to a user identity (PS3.7 D.3.3.7.2): nothing for types 1 and 2.
+type IdentityResponse struct{ Server []byte }
+
+// NewUser is the identity of a user with a passcode, or by name alone if it is empty.
+func NewUser(name, passcode string) *UserIdentity {
+	if passcode == "" {
+		return &UserIdentity{Type: 1, Primary: []byte(name)}
+	}
+	return &UserIdentity{Type: 2, Primary: []byte(name), Secondary: []byte(passcode)}
 }
 
 // Reject refuses an association (PS3.8 section 9.3.4).
@@ -139,6 +151,7 @@ var (
 	RejectCallingAE          = Reject{RejectedPermanent, SourceUser, 3}
 	RejectCalledAE           = Reject{RejectedPermanent, SourceUser, 7}
 	RejectProtocolVersion    = Reject{RejectedPermanent, SourceProviderACSE, 2}
+	RejectProviderNoReason   = Reject{RejectedPermanent, SourceProviderACSE, 1} // of a user identity
 	RejectCongestion         = Reject{RejectedTransient, SourceProviderPresence, 1}
 	RejectLocalLimit         = Reject{RejectedTransient, SourceProviderPresence, 2}
 )

@@ -1,6 +1,7 @@
 package dimse
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -192,6 +193,12 @@ func parseUser(r *reader) (UserInformation, error) {
 				return u, err
 			}
 			u.Roles = append(u.Roles, RoleSelection{trimUID(uid), f[0] == 1, f[1] == 1})
+		case itemIdentityResponse:
+			server, err := sub.counted("server response")
+			if err != nil {
+				return u, err
+			}
+			u.IdentityResponse = &IdentityResponse{bytes.Clone(server)}
 		case itemUserIdentity:
 			if u.Identity, err = parseIdentity(sub); err != nil {
 				return u, err

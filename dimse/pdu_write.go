@@ -19,6 +19,7 @@ const (
 	itemRoleSelection       = 0x54
 	itemImplementationName  = 0x55
 	itemUserIdentity        = 0x58
+	itemIdentityResponse    = 0x59
 )
 
 // appendPDU appends the bytes of p to b.
@@ -107,6 +108,10 @@ func appendUser(b []byte, u UserInformation) []byte {
 		body = append(binary.BigEndian.AppendUint16(body, uint16(len(id.Primary))), id.Primary...)
 		body = append(binary.BigEndian.AppendUint16(body, uint16(len(id.Secondary))), id.Secondary...)
 		b = appendItem(b, itemUserIdentity, body)
+	}
+	if r := u.IdentityResponse; r != nil {
+		body := binary.BigEndian.AppendUint16(nil, uint16(len(r.Server)))
+		b = appendItem(b, itemIdentityResponse, append(body, r.Server...))
 	}
 	return b
 }

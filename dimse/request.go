@@ -12,12 +12,18 @@ import (
 // Peer is an application entity that we connect to.
 type Peer struct {
 	AETitle string
-	Address string      // host:port
-	TLS     *tls.Config // nil: plain TCP
+	Address string // host:port
+	// TLS gives the configuration of each connection; nil: plain TCP. Credentials.Client makes it.
+	TLS func() (*tls.Config, error)
+	// User is who we say we are beyond the AE title; nil: nobody in particular. A passcode goes only over TLS.
+	User *UserIdentity
 }
 
 // ErrAETitle means that an AE title cannot be one.
 var ErrAETitle = errors.New("an AE title has 1 to 16 printable ASCII characters and no backslash")
+
+// ErrPlainPasscode means that a passcode would have been sent so that anybody can read it.
+var ErrPlainPasscode = errors.New("a passcode is sent over TLS only")
 
 // ConnectError means that no connection came about.
 type ConnectError struct {
@@ -37,6 +43,9 @@ func (c *Client) request(ctx context.Context, peer Peer, contexts []ProposedCont
 			return nil, fmt.Errorf("%w: %q", ErrAETitle, title)
 		}
 	}
+	if peer.User != nil && len(peer.User.Secondary) > 0 && peer.TLS == nil {
+		return nil, fmt.Errorf("%w: %s", ErrPlainPasscode, peer.AETitle)
+	}
 	times := c.Timeouts.withDefaults()
 	conn, err := dial(ctx, peer, times.Connect)
 	if err != nil {
@@ -44,18 +53,18 @@ func (c *Client) request(ctx context.Context, peer Peer, contexts []ProposedCont
 	}
 	as := newAssociation(ctx, conn, awaitingAnswer, times, 0, 0)
 	as.CalledAE, as.CallingAE = peer.AETitle, c.AETitle
-	if err := c.associate(as, contexts); err != nil {
+	if err := c.associate(as, contexts, peer.User); err != nil {
 		as.Close()
 		return nil, err
 	}
 	return as, nil
 }
 
-func (c *Client) associate(as *Association, contexts []ProposedContext) error {
+func (c *Client) associate(as *Association, contexts []ProposedContext, user *UserIdentity) error {
 	rq := &AssociateRQ{ProtocolVersion: 1, CalledAE: as.CalledAE, CallingAE: as.CallingAE,
 		ApplicationContext: ApplicationContext, Contexts: contexts,
 		User: UserInformation{MaxLength: as.maxPDU, HasMaxLength: true, ImplementationClassUID: ImplementationClassUID,
-			ImplementationVersion: ImplementationVersion}}
+			ImplementationVersion: ImplementationVersion, Identity: user}}
 	if err := as.w.send(appendPDU(nil, rq), as.times.Stall); err != nil {
 		return as.lost("ask for the association", err)
 	}
@@ -102,7 +111,11 @@ func dial(ctx context.Context, peer Peer, limit time.Duration) (net.Conn, error)
 	if err != nil || peer.TLS == nil {
 		return conn, err
 	}
-	config := peer.TLS
+	config, err := peer.TLS()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
 	if config.ServerName == "" && !config.InsecureSkipVerify {
 		host, _, err := net.SplitHostPort(peer.Address)
 		if err != nil {

@@ -89,7 +89,7 @@ func ErrorKind(err error) Kind {
 	case err == nil:
 		return Stored
 	case errors.As(err, &rejected) && rejected.Reject.Result == RejectedPermanent, isCertificateError(err),
-		errors.Is(err, ErrAETitle):
+		errors.Is(err, ErrAETitle), errors.Is(err, ErrPlainPasscode):
 		return Configuration
 	}
 	return Transient

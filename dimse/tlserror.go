@@ -17,6 +17,6 @@ func isCertificateError(err error) bool {
 	var invalid x509.CertificateInvalidError
 	var header tls.RecordHeaderError
 	var alert *net.OpError // crypto/tls wraps the alerts that it receives so
-	return errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) ||
+	return errors.Is(err, errShortKey) || errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) ||
 		errors.As(err, &header) || errors.As(err, &alert) && alert.Op == "remote error"
 }

@@ -1,6 +1,10 @@
 package scp
 
-import "rfanode/dimse"
+import (
+	"slices"
+
+	"rfanode/dimse"
+)
 
 // asyncWindow is how many operations a peer may have under way at most. We answer in order; a window only lets the peer
 // send the next object while we make the last one durable.
@@ -11,12 +15,16 @@ var verificationSyntaxes = []string{dimse.ExplicitVRLittleEndian, dimse.Implicit
 
 // negotiate answers the proposed contexts, each on its own: many senders propose one context a transfer syntax. An
 // association without any accepted context is still an association.
-func (n *node) negotiate(rq *dimse.AssociateRQ) ([]dimse.ContextAnswer, dimse.UserInformation) {
+func (n *node) negotiate(rq *dimse.AssociateRQ, secure bool) ([]dimse.ContextAnswer, dimse.UserInformation) {
 	answers := make([]dimse.ContextAnswer, 0, len(rq.Contexts))
 	for _, c := range rq.Contexts {
 		answers = append(answers, n.answer(c))
 	}
 	var own dimse.UserInformation
+	own.Roles = roles(rq)
+	if id := rq.User.Identity; id != nil && id.ResponseRequested && n.Identity != IdentityIgnored && secure {
+		own.IdentityResponse = &dimse.IdentityResponse{} // empty for a name, with or without a passcode
+	}
 	if w := rq.User.Async; w != nil {
 		granted := uint16(asyncWindow)
 		if w.Invoked != 0 {
@@ -25,6 +33,17 @@ func (n *node) negotiate(rq *dimse.AssociateRQ) ([]dimse.ContextAnswer, dimse.Us
 		own.Async = &dimse.AsyncWindow{Invoked: granted, Performed: 1}
 	}
 	return answers, own
+}
+
+// roles answers the role selections (PS3.7 annex D.3.3.4) for the classes that were proposed: we serve, the peer uses.
+func roles(rq *dimse.AssociateRQ) []dimse.RoleSelection {
+	var answers []dimse.RoleSelection
+	for _, r := range rq.User.Roles {
+		if slices.ContainsFunc(rq.Contexts, func(c dimse.ProposedContext) bool { return c.AbstractSyntax == r.SOPClassUID }) {
+			answers = append(answers, dimse.RoleSelection{SOPClassUID: r.SOPClassUID, SCU: r.SCU})
+		}
+	}
+	return answers
 }
 
 // answer decides on one context. Our order of transfer syntaxes counts, not the peer's.

@@ -2,13 +2,6 @@ package scp_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -101,71 +94,6 @@ func TestDrain(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-// certificate makes a self-signed pair for 127.0.0.1.
-func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "node"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
-
-// The same server speaks TLS through a TLS listener, and a certificate that is refused is a matter of configuration,
-// whichever side refuses it.
-func TestTLS(t *testing.T) {
-	cert, pool := certificate(t)
-	stranger, strangers := certificate(t)
-	a, err := archive.Open(t.TempDir(), archive.Options{ReserveBytes: -1, ReservePercent: -1, NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	s := &scp.Server{AETitles: []string{"RFANODE"}, AllowAnyPeer: true, Archive: a}
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool,
-		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
-	defer func() { cancel(); <-done }()
-
-	client := &dimse.Client{}
-	echo := func(config *tls.Config) error {
-		return client.Echo(t.Context(), dimse.Peer{AETitle: "RFANODE", Address: ln.Addr().String(), TLS: config})
-	}
-	if err := echo(&tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}}); err != nil {
-		t.Errorf("mutual TLS: %v", err)
-	}
-	for name, config := range map[string]*tls.Config{
-		"node unknown to us":     {RootCAs: strangers, Certificates: []tls.Certificate{cert}},
-		"we unknown to the node": {RootCAs: pool, Certificates: []tls.Certificate{stranger}},
-		"without a certificate":  {RootCAs: pool},
-	} {
-		if err := echo(config); err == nil || dimse.ErrorKind(err) != dimse.Configuration {
-			t.Errorf("%s: %v is %v", name, err, dimse.ErrorKind(err))
-		}
-	}
-	if err := echo(nil); err == nil {
-		t.Error("plain DICOM on the TLS port")
 	}
 }
 

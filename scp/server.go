@@ -7,11 +7,11 @@ package scp
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -20,12 +20,6 @@ import (
 	"rfanode/dimse"
 	"rfanode/scp/archive"
 )
-
-// Peer is an application entity that may connect.
-type Peer struct {
-	AETitle string
-	Hosts   []string // IP addresses or CIDR ranges that it may come from; empty: any
-}
 
 // Limits bound what peers can occupy. A zero field stands for its default.
 type Limits struct {
@@ -64,6 +58,9 @@ type Server struct {
 	// TransferSyntaxes are accepted for storage, the first that a peer offers of them, in this order. Nil: Explicit,
 	// then Implicit VR Little Endian. Only what the rest of the program can decode belongs here.
 	TransferSyntaxes []string
+	// Identity says what the user identity of a request counts; Users are those who are known.
+	Identity IdentityPolicy
+	Users    []User
 	// AcceptUnknownClasses stores what is no storage SOP class of the standard too (private classes).
 	AcceptUnknownClasses bool
 	// Stored is called with every instance that was acknowledged as stored, an identical duplicate included, by the
@@ -116,13 +113,13 @@ type node struct {
 	*Server
 	limits   Limits
 	syntaxes []string
-	peers    map[string][]netip.Prefix // nil: from anywhere
+	peers    map[string][]rule // by calling AE title; any of them lets in
 	log      *slog.Logger
 }
 
 func (s *Server) node() (*node, error) {
 	n := &node{Server: s, limits: s.Limits.withDefaults(), syntaxes: s.TransferSyntaxes, log: s.Log,
-		peers: make(map[string][]netip.Prefix)}
+		peers: make(map[string][]rule)}
 	if n.syntaxes == nil {
 		n.syntaxes = []string{dimse.ExplicitVRLittleEndian, dimse.ImplicitVRLittleEndian}
 	}
@@ -156,31 +153,13 @@ func (s *Server) node() (*node, error) {
 			return nil, fmt.Errorf("scp: peer %q: %w", p.AETitle, err)
 		}
 		title := strings.TrimSpace(p.AETitle)
-		n.peers[title] = append(n.peers[title], hosts...)
+		n.peers[title] = append(n.peers[title], rule{hosts, p.RequireTLS, p.Certificates})
+	}
+	if s.Identity != IdentityIgnored && len(s.Users) == 0 {
+		return nil, errors.New("scp: user identities are to be checked, but no user is known")
 	}
 	s.once.Do(func() { s.open = make(map[string]int) })
 	return n, nil
-}
-
-// parseHosts reads addresses and ranges.
-func parseHosts(hosts []string) ([]netip.Prefix, error) {
-	anywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	if len(hosts) == 0 {
-		return anywhere, nil
-	}
-	var prefixes []netip.Prefix
-	for _, h := range hosts {
-		if addr, err := netip.ParseAddr(h); err == nil {
-			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(h)
-		if err != nil {
-			return nil, fmt.Errorf("host %q is neither an IP address nor a CIDR range", h)
-		}
-		prefixes = append(prefixes, p)
-	}
-	return prefixes, nil
 }
 
 // accept takes connections until ctx is done. When the program has no file descriptors left it waits and goes on.
@@ -220,6 +199,14 @@ func (n *node) handle(ctx context.Context, conn net.Conn, waiting func()) {
 			conn.Close()
 		}
 	}()
+	if err := n.secure(ctx, conn); err != nil {
+		waiting()
+		if !errors.Is(err, dimse.ErrHungUp) {
+			log.Warn("no TLS connection", "error", err)
+		}
+		conn.Close()
+		return
+	}
 	var counted string
 	acceptor := dimse.Acceptor{Timeouts: n.limits.Timeouts, MaxPDU: n.limits.MaxPDU, MaxDataSet: n.limits.MaxDataSet,
 		Negotiate: func(rq *dimse.AssociateRQ, from net.Conn) ([]dimse.ContextAnswer, dimse.UserInformation, *dimse.Reject) {
@@ -228,7 +215,8 @@ func (n *node) handle(ctx context.Context, conn net.Conn, waiting func()) {
 				return nil, dimse.UserInformation{}, r
 			}
 			counted = rq.CallingAE
-			answers, own := n.negotiate(rq)
+			_, secure := from.(*tls.Conn)
+			answers, own := n.negotiate(rq, secure)
 			return answers, own, nil
 		}}
 	as, err := acceptor.Accept(ctx, conn)
@@ -291,71 +279,4 @@ func (s *Server) dropHalfOpen() {
 			conn.Close()
 		}
 	}
-}
-
-// admit decides whether the caller may have an association now, and counts it if so.
-func (n *node) admit(rq *dimse.AssociateRQ, from net.Conn) *dimse.Reject {
-	if !n.isOurs(rq.CalledAE) {
-		return &dimse.RejectCalledAE
-	}
-	if !n.mayConnect(rq.CallingAE, from.RemoteAddr()) {
-		return &dimse.RejectCallingAE
-	}
-	if err := n.Archive.CheckSpace(); err != nil {
-		n.log.Error("refusing an association: free some space", "error", err)
-		return &dimse.RejectCongestion
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.all >= n.limits.Associations || n.open[rq.CallingAE] >= n.limits.PerPeer {
-		return &dimse.RejectLocalLimit
-	}
-	n.all++
-	n.open[rq.CallingAE]++
-	return nil
-}
-
-func (n *node) leave(callingAE string) {
-	if callingAE == "" {
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.all--
-	if n.open[callingAE]--; n.open[callingAE] == 0 {
-		delete(n.open, callingAE)
-	}
-}
-
-func (n *node) isOurs(title string) bool {
-	for _, t := range n.AETitles {
-		if strings.TrimSpace(t) == title {
-			return true
-		}
-	}
-	return false
-}
-
-// mayConnect applies the list of peers.
-func (n *node) mayConnect(title string, from net.Addr) bool {
-	if !dimse.ValidAETitle(title) {
-		return false
-	}
-	if n.AllowAnyPeer {
-		return true
-	}
-	hosts, ok := n.peers[title]
-	if !ok {
-		return false
-	}
-	addr, err := netip.ParseAddrPort(from.String())
-	if err != nil {
-		return false
-	}
-	for _, h := range hosts {
-		if h.Contains(addr.Addr().Unmap().WithZone("")) {
-			return true
-		}
-	}
-	return false
 }

@@ -32,8 +32,9 @@ func (c *checkCmd) Run(ctx context.Context) error {
 	r.ok("%s", source)
 	r.checkData(cfg)
 	client := &dimse.Client{AETitle: cfg.AETitle}
+	secure := r.checkTLS(cfg)
 	r.checkPort(ctx, cfg, client)
-	r.checkPeers(ctx, cfg, client)
+	r.checkPeers(ctx, cfg, client, secure)
 	if r.wrong > 0 {
 		return exitError(1)
 	}
@@ -82,7 +83,52 @@ func (r *checkReport) checkData(c *config.Config) {
 	r.ok("data folder %s", c.Data)
 }
 
+// expiresSoon is how long before its end a certificate is spoken of.
+const expiresSoon = 30 * 24 * time.Hour
+
+// checkTLS reads the certificate files and looks whether the TLS port is free.
+func (r *checkReport) checkTLS(c *config.Config) *dimse.Credentials {
+	secure, err := credentials(c, nil)
+	if err != nil {
+		r.bad("%v", err)
+		return nil
+	}
+	if secure == nil {
+		return nil
+	}
+	if end := secure.Expires(); !end.IsZero() {
+		switch left := time.Until(end); {
+		case left < 0:
+			r.bad("certificate %s ended on %s: renew it", c.TLS.Certificate, end.Format(time.DateOnly))
+		case left < expiresSoon:
+			r.note("certificate %s ends on %s: renew it; the node reads the new file by itself", c.TLS.Certificate, end.Format(time.DateOnly))
+		default:
+			r.ok("certificate %s, until %s", c.TLS.Certificate, end.Format(time.DateOnly))
+		}
+	}
+	if c.TLS.Listen == "" {
+		return secure
+	}
+	l, err := net.Listen("tcp", c.TLS.Listen)
+	switch {
+	case err == nil:
+		l.Close()
+		r.ok("TLS port %s is free", c.TLS.Listen)
+	case errors.Is(err, syscall.EADDRINUSE):
+		r.note("TLS port %s is in use, by a running node or by another program", c.TLS.Listen)
+	default:
+		r.bad("TLS port %s: %v: let `tls.listen` name an address of this machine and a free port", c.TLS.Listen, err)
+	}
+	if !c.TLS.Mutual {
+		r.note("tls.mutual is false: senders are not asked for a certificate")
+	}
+	return secure
+}
+
 func (r *checkReport) checkPort(ctx context.Context, c *config.Config, client *dimse.Client) {
+	if c.Listen == "" {
+		return
+	}
 	l, err := net.Listen("tcp", c.Listen)
 	if err == nil {
 		l.Close()
@@ -117,13 +163,17 @@ func reachable(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
-func (r *checkReport) checkPeers(ctx context.Context, c *config.Config, client *dimse.Client) {
+func (r *checkReport) checkPeers(ctx context.Context, c *config.Config, client *dimse.Client, secure *dimse.Credentials) {
 	if len(c.Destinations) == 0 {
 		r.note("no [[destination]]: results stay in the data folder")
 	}
 	for _, d := range c.Destinations {
+		if d.TLS && secure == nil {
+			r.bad("destination %s (%s at %s): not asked, TLS is not ready", d.Name, d.AETitle, d.Address)
+			continue
+		}
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-		err := client.Echo(ctx, dimse.Peer{AETitle: d.AETitle, Address: d.Address})
+		err := client.Echo(ctx, destinationPeer(d, secure))
 		cancel()
 		if err != nil {
 			r.bad("destination %s (%s at %s): C-ECHO: %v", d.Name, d.AETitle, d.Address, err)

@@ -128,7 +128,7 @@ func (c *demoCmd) mainJob(ctx context.Context, work string, pair *phantom.PairRe
 	}
 	group.Go(func() error { return n.run(ctx) })
 
-	sent, err := sendFolder(ctx, filepath.Join(work, "scanner"), dimse.Peer{AETitle: cfg.AETitle, Address: n.listener.Addr().String()}, show)
+	sent, err := sendFolder(ctx, filepath.Join(work, "scanner"), dimse.Peer{AETitle: cfg.AETitle, Address: n.listeners[0].Addr().String()}, show)
 	if err != nil {
 		return nil, err
 	}

@@ -24,17 +24,21 @@ import (
 
 // node is what runs between the wire and the PACS: the receiver with its archive, and the router behind it.
 type node struct {
-	archive  *archive.Archive
-	listener net.Listener
-	server   *scp.Server
-	router   *router.Router
-	log      *slog.Logger
+	archive   *archive.Archive
+	listeners []net.Listener // plain, TLS
+	server    *scp.Server
+	router    *router.Router
+	log       *slog.Logger
 }
 
 // openNode opens data folder, database and port, and rebuilds the index from the archive, so that what a crash left
 // stored but not yet indexed is seen. changed is told every change of a case; it may be nil.
 func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed func(router.Case)) (_ *node, err error) {
-	r, err := router.Open(ctx, routerOptions(c, log, changed))
+	secure, err := credentials(c, log)
+	if err != nil {
+		return nil, err
+	}
+	r, err := router.Open(ctx, routerOptions(c, secure, log, changed))
 	if err != nil {
 		return nil, err
 	}
@@ -67,23 +71,18 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 		Log:     log,
 		Stored:  func(e archive.Entry) { n.received(context.WithoutCancel(ctx), e) },
 	}
-	for _, p := range c.Peers {
-		n.server.Peers = append(n.server.Peers, scp.Peer{AETitle: p.AETitle, Hosts: p.Hosts})
-	}
+	n.server.Peers, n.server.Identity, n.server.Users = senderRules(c)
 	if err := n.reindex(ctx, store); err != nil {
 		return nil, err
 	}
-	n.listener, err = net.Listen("tcp", c.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("port: %w: is another program using it? `rfanode check` tells", err)
-	}
-	return n, nil
+	n.listeners, err = openListeners(c, secure)
+	return n, err
 }
 
-func routerOptions(c *config.Config, log *slog.Logger, changed func(router.Case)) router.Options {
+func routerOptions(c *config.Config, secure *dimse.Credentials, log *slog.Logger, changed func(router.Case)) router.Options {
 	destinations := make([]router.Destination, len(c.Destinations))
 	for i, d := range c.Destinations {
-		destinations[i] = router.Destination{Name: d.Name, Peer: dimse.Peer{AETitle: d.AETitle, Address: d.Address}}
+		destinations[i] = router.Destination{Name: d.Name, Peer: destinationPeer(d, secure)}
 	}
 	return router.Options{
 		Dir:          c.Data,
@@ -141,7 +140,9 @@ const indexTimeout = 30 * time.Second
 // closed.
 func (n *node) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.server.Serve(ctx, n.listener) })
+	for _, l := range n.listeners {
+		group.Go(func() error { return n.server.Serve(ctx, l) })
+	}
 	group.Go(func() error { return n.router.Run(ctx) })
 	return errors.Join(group.Wait(), n.archive.Close(), n.router.Close())
 }

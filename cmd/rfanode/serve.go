@@ -23,12 +23,14 @@ func (s *serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log.Info("listening", "ae_title", c.AETitle, "address", n.listener.Addr().String(), "data", c.Data, "who_may_send", senders(c))
+	for i, l := range n.listeners {
+		log.Info("listening", "ae_title", c.AETitle, "address", l.Addr().String(), "tls", i == len(n.listeners)-1 && c.TLS.Listen != "", "data", c.Data, "who_may_send", senders(c))
+	}
 	if len(c.Destinations) == 0 {
 		log.Warn("no destination configured: results are kept in the data folder; add a [[destination]] to send them to the PACS")
 	}
 	for _, d := range c.Destinations {
-		log.Info("results go to", "destination", d.Name, "ae_title", d.AETitle, "address", d.Address)
+		log.Info("results go to", "destination", d.Name, "ae_title", d.AETitle, "address", d.Address, "tls", d.TLS)
 	}
 	return n.run(ctx)
 }
