@@ -36,18 +36,24 @@ func (c *Contour) readSegmentation(f fields) error {
 		return err
 	}
 	step := stepOf(frames)
+	own := make([]*raster, len(c.Structures))
+	drawnOn := make([]set, len(c.Structures))
 	for n, i := range index {
-		r := &raster{pixels: px, step: step, value: n}
-		var drawnOn set
-		for _, fr := range frames {
-			if px.labels || fr.segment == i {
-				r.frames = append(r.frames, fr)
-				for _, uid := range fr.instances {
-					drawnOn.add(uid)
-				}
+		own[i] = &raster{pixels: px, step: step, value: n}
+	}
+	for _, fr := range frames {
+		if i := fr.segment; i >= 0 {
+			own[i].frames = append(own[i].frames, fr)
+			for _, uid := range fr.instances {
+				drawnOn[i].add(uid)
 			}
 		}
-		c.Structures[i].shape, c.Structures[i].Instances = r, drawnOn.all
+	}
+	for i, r := range own {
+		if px.labels {
+			r.frames = frames
+		}
+		c.Structures[i].shape, c.Structures[i].Instances = r, drawnOn[i].all
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func (s *stack) slice(k float64) *volume.Mask {
 	if k+0.5 < first || k-0.5 > last {
 		return nil
 	}
-	layers := min(max(int(math.Ceil(2/s.usual-1e-6)), 2), 16)
+	layers := min(max(int(math.Ceil(2/s.usual-1e-6)), 5), 17) | 1 // odd: no ties
 	sum := make([]uint8, s.planes[0].mask.Len())
 	found := false
 	for l := range layers {
