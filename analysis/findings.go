@@ -80,7 +80,11 @@ type Registration struct {
 	InverseMeanMM   float64  `json:"inverse_mean_mm"`            // how far forward and backward registration disagree in the lung, mean
 	InverseP95MM    float64  `json:"inverse_p95_mm"`             // and 95th percentile
 	LesionJacobian  *float64 `json:"lesion_jacobian,omitempty"`  // volume change of the map used for the tumour
-	DescriptorRatio *float64 `json:"descriptor_ratio,omitempty"` // MIND distance round the zone after / before registration
+	DescriptorRatio *float64 `json:"descriptor_ratio,omitempty"` // MIND distance round the zone under that map / under the linear part
+	// The field of the whole lung, near the zone.
+	ZoneJacobian         *[2]float64 `json:"zone_jacobian,omitempty"`          // least and greatest Jacobian within 20 mm of the zone
+	FieldDescriptorRatio *float64    `json:"field_descriptor_ratio,omitempty"` // MIND distance round the zone under the field / under the linear part
+	FieldTumourRatio     *float64    `json:"field_tumour_ratio,omitempty"`     // volume of the tumour were it carried by the field; for information, it is not
 }
 
 // Prognosis is a relative hazard, or, once a site has trained a model, its predictions.

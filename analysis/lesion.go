@@ -32,13 +32,20 @@ func (f Findings) forLesion(number int, l segment.Lesion) Findings {
 }
 
 // measure fills in structures, coverage and prognosis of a lesion. What the segmentation could not find stays out.
-func (f *Findings) measure(ctx context.Context, l segment.Lesion, pre, post *ct.Series, lungs *segment.Lungs) error {
+func (f *Findings) measure(ctx context.Context, l segment.Lesion, pre, post *ct.Series, lungs *segment.Lungs, field *register.Field) error {
 	if l.PTZ.Mask != nil {
 		f.PTZ = &Structure{VolumeML: l.PTZ.Mask.VolumeML(), NativeML: l.PTZ.Mask.VolumeML(), Mask: l.PTZ.Mask}
 	}
 	if l.GTR.Level == nil || l.PTZ.Level == nil {
 		return nil
 	}
+	near, err := field.NearZone(ctx, register.ZoneInput{
+		Fixed: post.Volume, Moving: pre.Volume, Zone: l.PTZ.Mask, Lung: lungs.Mask, Tumour: l.GTR.Mask,
+	})
+	if err != nil {
+		return err
+	}
+	f.takeNearZone(near)
 	fine := coverage.Isotropic(l.GTR.Level)
 	f.GTR = &Structure{VolumeML: fine.VolumeML(), NativeML: l.GTR.Mask.VolumeML(), MaxDiameterMM: coverage.MaxDiameter(fine), Mask: l.GTR.Mask}
 	registrationError := maxLesionError // where the neighbourhood could not be registered; the segmentation holds the lesion then

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"context"
+	"math"
 	"strings"
 
 	"rfanode/analysis/register"
@@ -49,6 +50,24 @@ func (f *Findings) takeField(q register.DeformableQuality) {
 	g := &f.Registration
 	g.LungDice, g.LungDiceLinear = q.LungDice, q.LungDiceBefore
 	g.FoldedPercent, g.InverseMeanMM, g.InverseP95MM = q.FoldingPercent, q.InverseMeanMM, q.InverseP95MM
+	for _, doubt := range q.Doubts() {
+		f.hold("%s", doubt)
+	}
+}
+
+// takeNearZone notes how good the field is round the zone, and holds what is in doubt there.
+func (f *Findings) takeNearZone(q register.ZoneQuality) {
+	g := &f.Registration
+	if q.Points > 0 {
+		g.ZoneJacobian = &[2]float64{q.Min, q.Max}
+	}
+	if q.RingVoxels > 0 && q.BitsBefore > 0 {
+		ratio := q.BitsAfter / q.BitsBefore
+		g.FieldDescriptorRatio = &ratio
+	}
+	if !math.IsNaN(q.TumourRatio) {
+		g.FieldTumourRatio = &q.TumourRatio
+	}
 	for _, doubt := range q.Doubts() {
 		f.hold("%s", doubt)
 	}

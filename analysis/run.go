@@ -39,7 +39,7 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	}
 
 	stage("registration")
-	affine, _, err := base.registerLungs(ctx, pre.Volume, post.Volume, preLungs, postLungs)
+	affine, field, err := base.registerLungs(ctx, pre.Volume, post.Volume, preLungs, postLungs)
 	if err != nil {
 		return base.holdOn(ctx, err)
 	}
@@ -57,7 +57,7 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	for i, l := range found {
 		stage(fmt.Sprintf("coverage of lesion %d of %d", i+1, len(found)))
 		f := base.forLesion(i+1, l)
-		if err := f.measure(ctx, l, pre, post, postLungs); err != nil {
+		if err := f.measure(ctx, l, pre, post, postLungs, field); err != nil {
 			return nil, err
 		}
 		all = append(all, f)
