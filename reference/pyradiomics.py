@@ -1,0 +1,221 @@
+"""Reference values for analysis/radiomics, computed by PyRadiomics itself.
+
+Made with Python 3.11, pyradiomics 3.0.1, SimpleITK 2.5.7, numpy 1.26.4, PyWavelets 1.9.0; for LBP 3-D scipy 1.14.1 and
+trimesh 4.x. To install them (pyradiomics 3.0.1 is built from source and must see numpy while it is built):
+
+    python3.11 -m venv venv
+    venv/bin/pip install "numpy==1.26.4" wheel "setuptools<70" "PyWavelets==1.9.0" "SimpleITK==2.5.7" "scipy==1.14.1" trimesh
+    venv/bin/pip install --no-build-isolation pyradiomics==3.0.1
+
+The images lung1, lung2, brain1, brain2 and breast1 come with PyRadiomics' source distribution (folder data/):
+
+    venv/bin/pip download --no-deps --no-build-isolation --no-binary :all: pyradiomics==3.0.1
+
+Usage:
+
+    venv/bin/python reference/pyradiomics.py images DATA OUT [IMAGE ...]   OUT/<image>.json.gz for each of the five images
+    venv/bin/python reference/pyradiomics.py phantoms OUT                  OUT/phantoms.json.gz, for images made by rule
+    venv/bin/python reference/pyradiomics.py wavelets OUT                  OUT/wavelets.txt, the filters of PyWavelets
+    venv/bin/python reference/pyradiomics.py extract IMAGE MASK PARAMS     one case, JSON on standard output
+
+A file holds, for each run, its name, the parameters (as a parameter file has them) and the values by name; null where
+PyRadiomics gave NaN. The rule of the phantoms is written twice: here and in analysis/radiomics/phantom_test.go.
+"""
+
+import gzip
+import json
+import logging
+import math
+import os
+import sys
+
+import numpy
+import SimpleITK as sitk
+
+# The script has the name of the package it calls.
+sys.path = [p for p in sys.path if os.path.abspath(p or ".") != os.path.dirname(os.path.abspath(__file__))]
+import radiomics  # noqa: E402
+from radiomics import featureextractor  # noqa: E402
+
+radiomics.setVerbosity(logging.ERROR)
+sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+PAPER = {"Original": {}, "LoG": {"sigma": [1.0, 2.0, 3.0, 4.0, 5.0]}, "Wavelet": {}}
+NONLINEAR = {"Original": {}, "Wavelet": {}, "Square": {}, "SquareRoot": {}, "Logarithm": {}, "Exponential": {}, "Gradient": {}}
+FEW = {"Original": {}, "LoG": {"sigma": [2.0]}}
+MM1 = {"resampledPixelSpacing": [1, 1, 1], "interpolator": "sitkBSpline"}
+Z = {"normalize": True, "normalizeScale": 100}
+
+
+def run(name, images, **setting):
+    return {"name": name, "params": {"imageType": images, "setting": dict(setting, label=setting.get("label", 1))}}
+
+
+# What every one of the five images is run with, then what only some are.
+RUNS = [
+    run("default", PAPER, binWidth=25, **Z, **MM1),
+    run("paper-literal", PAPER, binWidth=25, normalize=True, normalizeScale=1, **MM1),
+    run("fine", PAPER, binWidth=5, **Z, **MM1),
+    run("hu", PAPER, binWidth=25, **MM1),
+    run("binCount", PAPER, binCount=32, **Z, **MM1),
+    run("nonlinear", NONLINEAR, binWidth=25, **Z, **MM1),
+    run("no-resampling", {"Original": {}, "Wavelet": {}, "Square": {}, "SquareRoot": {}, "Logarithm": {}, "Exponential": {}, "Gradient": {}}, binWidth=25),
+    run("linear", FEW, binWidth=10, interpolator="sitkLinear", resampledPixelSpacing=[2, 2, 2], padDistance=8, **Z),
+    run("weighted", {"Original": {}}, binWidth=10, weightingNorm="euclidean", distances=[1, 2], gldm_a=1, **Z, **MM1),
+    run("force2D", {"Original": {}, "Wavelet": {}}, binWidth=10, force2D=True, force2Ddimension=0, resampledPixelSpacing=[1, 1, 0], interpolator="sitkBSpline", **Z),
+    run("resegmented", FEW, binWidth=10, resegmentRange=[-2, 2], resegmentMode="sigma", removeOutliers=3, voxelArrayShift=300, **Z, **MM1),
+]
+ONLY = {
+    "breast1": [
+        run("LoG-no-resampling", PAPER, binWidth=5),
+        run("pre-cropped", PAPER, binWidth=5, preCrop=True, padDistance=3),
+        run("LBP3D", {"LBP3D": {}}, binWidth=0.5, **Z, **MM1),
+        run("asymmetric", {"Original": {}}, binWidth=5, symmetricalGLCM=False, **MM1),
+        run("haar-2-levels", {"Wavelet": {"wavelet": "haar", "level": 2, "start_level": 1}}, binWidth=10, **Z, **MM1),
+        run("bior-db", {"Wavelet": {"wavelet": "bior2.4"}}, binWidth=10, **Z, **MM1),
+    ],
+    "lung1": [run("LoG-no-resampling", {"LoG": {"sigma": [1.0, 3, 5.0]}}, binWidth=25), run("LBP3D", {"LBP3D": {}}, binWidth=0.5, **Z, **MM1)],
+}
+
+
+def extract(image, mask, params):
+    extractor = featureextractor.RadiomicsFeatureExtractor(params)
+    extractor.addProvenance(False)
+    out = {}
+    for name, value in extractor.execute(image, mask).items():
+        value = float(value)
+        out[name] = None if math.isnan(value) else value
+    return out
+
+
+def params_of(r):
+    # shape2D is on by default when no classes are named; it is no part of what is compared.
+    classes = {c: [] for c in ["shape", "firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm"]}
+    return dict(r["params"], featureClass=classes)
+
+
+def write(path, runs):
+    with gzip.GzipFile(path, "wb", mtime=0) as f:
+        f.write(json.dumps({"made_with": versions(), "runs": runs}, separators=(",", ":")).encode())
+
+
+def versions():
+    import pywt
+    import scipy
+    return {"pyradiomics": radiomics.__version__, "SimpleITK": sitk.Version_VersionString(), "numpy": numpy.__version__, "PyWavelets": pywt.__version__, "scipy": scipy.__version__}
+
+
+def images(data, out, names):
+    for name in names or ["lung1", "lung2", "brain1", "brain2", "breast1"]:
+        runs = []
+        for r in RUNS + ONLY.get(name, []):
+            image = sitk.ReadImage(os.path.join(data, name + "_image.nrrd"))
+            mask = sitk.ReadImage(os.path.join(data, name + "_label.nrrd"))
+            runs.append(dict(r, values=extract(image, mask, params_of(r))))
+            print(name, r["name"], len(runs[-1]["values"]), file=sys.stderr, flush=True)
+        write(os.path.join(out, name + ".json.gz"), runs)
+
+
+def noise(seed, n):
+    """n numbers of 0 … 2^31-1: the upper bits of a linear congruential generator (Knuth's MMIX constants)."""
+    out = numpy.empty(n, dtype=numpy.int64)
+    s = seed
+    for i in range(n):
+        s = (s * 6364136223846793005 + 1442695040888963407) % 2**64
+        out[i] = s >> 33
+    return out
+
+
+def phantom(spec):
+    """A textured box of whole numbers and an ellipsoid with a bite out of it, both from integers alone."""
+    nx, ny, nz = spec["size"]
+    z, y, x = numpy.meshgrid(numpy.arange(nz), numpy.arange(ny), numpy.arange(nx), indexing="ij")
+    v = 40 * ((x // 3 + y // 4 + z // 2) % 7) + noise(spec["seed"], nx * ny * nz).reshape(nz, ny, nx) % spec["noise"] - 500
+    cx, cy, cz = spec["centre"]
+    rx, ry, rz = spec["radius"]
+    inside = ((2 * x - cx) * ry * rz) ** 2 + ((2 * y - cy) * rx * rz) ** 2 + ((2 * z - cz) * rx * ry) ** 2 <= (2 * rx * ry * rz) ** 2
+    bite = (2 * x - cx > rx // 2) & (2 * y - cy > ry // 2)
+    mask = inside & ~bite
+    if spec.get("float"):
+        v = v.astype(numpy.float32) / numpy.float32(8)
+    elif spec.get("double"):
+        v = v.astype(numpy.float64) / 8
+    else:
+        v = v.astype(numpy.int16)
+    return place(v, spec), place(mask.astype(numpy.uint8) * spec.get("label", 1), dict(spec, **spec.get("mask", {})))
+
+
+def place(array, spec):
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spec["spacing"])
+    image.SetOrigin(spec["origin"])
+    image.SetDirection(spec.get("direction", [1, 0, 0, 0, 1, 0, 0, 0, 1]))
+    return image
+
+
+def spec(**change):
+    s = {"size": [34, 30, 22], "spacing": [0.7, 0.7, 1.25], "origin": [-30.5, 12.25, 100.0], "seed": 1, "noise": 120, "centre": [33, 29, 21], "radius": [11, 9, 6]}
+    return dict(s, **change)
+
+
+OBLIQUE = [0.9659258262890683, 0.0, 0.25881904510252074, 0.0, 1.0, 0.0, -0.25881904510252074, 0.0, 0.9659258262890683]
+PHANTOMS = [
+    (spec(), ["default", "paper-literal", "fine", "hu", "binCount", "nonlinear", "no-resampling", "linear", "weighted", "force2D", "resegmented", "LBP3D", "LoG-no-resampling", "pre-cropped", "asymmetric", "haar-2-levels", "bior-db"]),
+    (spec(direction=[-1, 0, 0, 0, 1, 0, 0, 0, -1], spacing=[0.5, 0.75, 2.5], seed=2), ["fine", "hu", "no-resampling"]),
+    (spec(direction=OBLIQUE, seed=3), ["fine", "hu"]),
+    (spec(centre=[4, 29, 40], radius=[9, 9, 9], seed=4), ["fine", "no-resampling", "LoG-no-resampling", "nonlinear"]),
+    (spec(radius=[11, 9, 1], centre=[33, 29, 21], size=[34, 30, 3], seed=5), []),
+    (spec(radius=[9, 9, 1], centre=[33, 29, 22], seed=6), ["fine", "no-resampling"]),
+    (spec(radius=[2, 2, 2], seed=7), ["fine", "hu"]),
+    (spec(**{"float": True}, seed=8), ["fine", "hu", "no-resampling", "binCount-hu", "haar-2-levels-hu"]),
+    (spec(double=True, seed=9), ["fine", "hu"]),
+    (spec(mask={"origin": [-30.1, 12.5, 100.5], "spacing": [0.7, 0.7, 1.2]}, seed=10), ["fine", "corrected"]),
+    (spec(label=3, seed=11), ["label-3"]),
+    (spec(noise=1, radius=[3, 3, 2], centre=[33, 29, 21], seed=12), ["fine", "coarse-hu"]),
+    (spec(noise=9000, seed=13), ["fine", "levels"]),
+    (spec(size=[33, 29, 5], centre=[32, 28, 4], radius=[11, 9, 2], seed=14, spacing=[1.0, 1.0, 1.0]), ["fine", "hu"]),
+]
+MORE = [
+    run("binCount-hu", PAPER, binCount=32, **MM1),
+    run("haar-2-levels-hu", {"Wavelet": {"wavelet": "db3", "level": 2}}, binWidth=5, **MM1),
+    run("corrected", FEW, binWidth=10, correctMask=True),
+    run("label-3", FEW, binWidth=10, label=3, **MM1),
+    run("coarse-hu", FEW, binWidth=1000, **MM1),
+    run("levels", {"Original": {}}, binWidth=10),
+]
+
+
+def phantoms(out):
+    byname = {r["name"]: r for r in RUNS + ONLY["breast1"] + MORE}
+    runs = []
+    for s, names in PHANTOMS:
+        for n in names:
+            image, mask = phantom(s)
+            runs.append(dict(byname[n], phantom=s, values=extract(image, mask, params_of(byname[n]))))
+            print("seed", s["seed"], n, len(runs[-1]["values"]), file=sys.stderr, flush=True)
+    write(os.path.join(out, "phantoms.json.gz"), runs)
+
+
+def wavelets(out):
+    import pywt
+    with open(os.path.join(out, "wavelets.txt"), "w") as f:
+        for name in pywt.wavelist(kind="discrete"):
+            w = pywt.Wavelet(name)
+            f.write("%s lo %s\n" % (name, " ".join(repr(float(c)) for c in w.dec_lo)))
+            f.write("%s hi %s\n" % (name, " ".join(repr(float(c)) for c in w.dec_hi)))
+
+
+def main(args):
+    if len(args) >= 3 and args[0] == "images":
+        images(args[1], args[2], args[3:])
+    elif len(args) == 2 and args[0] == "phantoms":
+        phantoms(args[1])
+    elif len(args) == 2 and args[0] == "wavelets":
+        wavelets(args[1])
+    elif len(args) == 4 and args[0] == "extract":
+        print(json.dumps(extract(args[1], args[2], args[3])))
+    else:
+        sys.exit(__doc__)
+
+
+main(sys.argv[1:])
