@@ -148,9 +148,8 @@ func (as *Association) lost(doing string, err error) error {
 	if as.err != nil {
 		return as.err
 	}
-	var timeout net.Error
 	switch {
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, errStalled), as.w.ctx.Err() != nil:
+	case isTimeout(err), errors.Is(err, errStalled), as.w.ctx.Err() != nil:
 		return as.abort(AbortByUser, fmt.Errorf("%s: %w", doing, err))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = ErrHungUp
@@ -158,6 +157,11 @@ func (as *Association) lost(doing string, err error) error {
 	as.state = awaitingClose
 	as.err = fmt.Errorf("%s: %w", doing, err)
 	return as.err
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // broken aborts because the peer sent what its own form forbids.

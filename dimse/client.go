@@ -23,10 +23,16 @@ func (c *Client) named() *Client {
 	if d.AETitle == "" {
 		d.AETitle = DefaultAETitle
 	}
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
-	}
+	d.Log = c.log()
 	return &d
+}
+
+// log is the client's logger.
+func (c *Client) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
 }
 
 // Echo asks peer for a sign of life (C-ECHO, PS3.7 section 9.1.5).

@@ -59,6 +59,7 @@ const (
 	tagCommandField            Tag    = 0x0000_0100
 	tagMessageID               Tag    = 0x0000_0110
 	tagMessageIDRespondedTo    Tag    = 0x0000_0120
+	tagMoveDestination         Tag    = 0x0000_0600
 	tagPriority                Tag    = 0x0000_0700
 	tagDataSetType             Tag    = 0x0000_0800
 	tagStatus                  Tag    = 0x0000_0900
@@ -66,6 +67,12 @@ const (
 	tagErrorComment            Tag    = 0x0000_0902
 	tagAffectedSOPInstanceUID  Tag    = 0x0000_1000
 	tagRequestedSOPInstanceUID Tag    = 0x0000_1001
+	tagEventTypeID             Tag    = 0x0000_1002
+	tagActionTypeID            Tag    = 0x0000_1008
+	tagRemaining               Tag    = 0x0000_1020
+	tagCompleted               Tag    = 0x0000_1021
+	tagFailed                  Tag    = 0x0000_1022
+	tagWarning                 Tag    = 0x0000_1023
 	tagMoveOriginatorAE        Tag    = 0x0000_1030
 	tagMoveOriginatorMessageID Tag    = 0x0000_1031
 	noDataSet                         = 0x0101 // value of the Data Set Type when no data set follows
@@ -89,11 +96,18 @@ type Command struct {
 	Status                  uint16 // of a response
 	OffendingElements       []Tag
 	ErrorComment            string // at most 64 characters are written
+	EventTypeID             uint16 // of N-EVENT-REPORT
+	ActionTypeID            uint16 // of N-ACTION
+	MoveDestination         string // of C-MOVE: the AE title that objects go to
+	SubOperations           SubOperations
 	MoveOriginatorAE        string // of a C-STORE that is part of a C-MOVE
 	MoveOriginatorMessageID uint16
 
 	present map[Tag]bool // what was there when it was read
 }
+
+// SubOperations count the C-STOREs of a C-MOVE, in its responses.
+type SubOperations struct{ Remaining, Completed, Failed, Warning uint16 }
 
 // Missing returns the elements that a request of this kind must have and that were not there when it was read.
 func (c *Command) Missing() []Tag {
@@ -103,6 +117,12 @@ func (c *Command) Missing() []Tag {
 		required = append(required, tagAffectedSOPClassUID, tagAffectedSOPInstanceUID)
 	case CEchoRQ:
 		required = append(required, tagAffectedSOPClassUID)
+	case CFindRQ, CMoveRQ, CGetRQ:
+		required = append(required, tagAffectedSOPClassUID)
+	case NActionRQ:
+		required = append(required, tagRequestedSOPClassUID, tagRequestedSOPInstanceUID, tagActionTypeID)
+	case NEventReportRQ:
+		required = append(required, tagAffectedSOPClassUID, tagAffectedSOPInstanceUID, tagEventTypeID)
 	case CCancelRQ:
 		required = []Tag{tagMessageIDRespondedTo}
 	}
@@ -169,6 +189,21 @@ func parseCommand(b []byte) (Command, error) {
 			us(&dataSetType)
 		case tagStatus:
 			us(&c.Status)
+		case tagEventTypeID:
+			us(&c.EventTypeID)
+		case tagActionTypeID:
+			us(&c.ActionTypeID)
+		case tagRemaining:
+			us(&c.SubOperations.Remaining)
+		case tagCompleted:
+			us(&c.SubOperations.Completed)
+		case tagFailed:
+			us(&c.SubOperations.Failed)
+		case tagWarning:
+			us(&c.SubOperations.Warning)
+		case tagMoveDestination:
+			text(&c.MoveDestination)
+			c.MoveDestination = strings.TrimSpace(c.MoveDestination)
 		case tagErrorComment:
 			text(&c.ErrorComment)
 		case tagMoveOriginatorAE:
@@ -212,6 +247,9 @@ func appendCommand(b []byte, c Command) []byte {
 	} else {
 		us(tagMessageID, c.MessageID)
 	}
+	if c.Field == CMoveRQ {
+		text(tagMoveDestination, c.MoveDestination, ' ')
+	}
 	switch c.Field {
 	case CStoreRQ, CFindRQ, CMoveRQ, CGetRQ:
 		us(tagPriority, c.Priority)
@@ -235,6 +273,17 @@ func appendCommand(b []byte, c Command) []byte {
 	text(tagErrorComment, c.ErrorComment[:min(len(c.ErrorComment), maxErrorComment)], ' ')
 	text(tagAffectedSOPInstanceUID, c.AffectedSOPInstanceUID, 0)
 	text(tagRequestedSOPInstanceUID, c.RequestedSOPInstanceUID, 0)
+	switch {
+	case c.Field&^responseBit == NEventReportRQ && c.EventTypeID != 0:
+		us(tagEventTypeID, c.EventTypeID)
+	case c.Field&^responseBit == NActionRQ && c.ActionTypeID != 0:
+		us(tagActionTypeID, c.ActionTypeID)
+	case c.Field == CMoveRQ.Response():
+		us(tagRemaining, c.SubOperations.Remaining)
+		us(tagCompleted, c.SubOperations.Completed)
+		us(tagFailed, c.SubOperations.Failed)
+		us(tagWarning, c.SubOperations.Warning)
+	}
 	if c.MoveOriginatorAE != "" {
 		text(tagMoveOriginatorAE, c.MoveOriginatorAE, ' ')
 		us(tagMoveOriginatorMessageID, c.MoveOriginatorMessageID)
@@ -253,7 +302,20 @@ func appendElement(b []byte, t Tag, value []byte) []byte {
 // Status codes (PS3.7 annex C, PS3.4 annex B.2.3) that are answered here.
 const (
 	StatusSuccess              uint16 = 0x0000
+	StatusCancelled            uint16 = 0xFE00
+	StatusPending              uint16 = 0xFF00
+	StatusPendingWithWarning   uint16 = 0xFF01 // optional keys are not all supported
+	StatusProcessingFailure    uint16 = 0x0110
+	StatusNoSuchInstance       uint16 = 0x0112
+	StatusNoSuchEventType      uint16 = 0x0113
+	StatusInvalidArgument      uint16 = 0x0115
 	StatusInvalidInstance      uint16 = 0x0117
+	StatusNoSuchClass          uint16 = 0x0118
+	StatusClassConflict        uint16 = 0x0119
+	StatusMissingAttribute     uint16 = 0x0120
+	StatusNoSuchAction         uint16 = 0x0123
+	StatusDestinationUnknown   uint16 = 0xA801 // C-MOVE
+	StatusSubOperationsFailed  uint16 = 0xB000 // C-MOVE: some of them
 	StatusClassNotSupported    uint16 = 0x0122
 	StatusNotAuthorized        uint16 = 0x0124
 	StatusDuplicateInvocation  uint16 = 0x0210

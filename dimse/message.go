@@ -206,11 +206,17 @@ func (as *Association) Respond(m *Message, status uint16, comment string, offend
 		ErrorComment:         comment,
 		OffendingElements:    offending,
 	}
-	if ValidUID(m.Command.AffectedSOPClassUID) {
-		rsp.AffectedSOPClassUID = m.Command.AffectedSOPClassUID
+	rsp.EventTypeID, rsp.ActionTypeID = m.Command.EventTypeID, m.Command.ActionTypeID
+	// The response to an N-ACTION names as affected what the request has named as requested.
+	for _, uid := range []string{m.Command.AffectedSOPClassUID, m.Command.RequestedSOPClassUID} {
+		if ValidUID(uid) {
+			rsp.AffectedSOPClassUID = uid
+		}
 	}
-	if ValidUID(m.Command.AffectedSOPInstanceUID) {
-		rsp.AffectedSOPInstanceUID = m.Command.AffectedSOPInstanceUID
+	for _, uid := range []string{m.Command.AffectedSOPInstanceUID, m.Command.RequestedSOPInstanceUID} {
+		if ValidUID(uid) {
+			rsp.AffectedSOPInstanceUID = uid
+		}
 	}
 	return as.Send(m.Context.ID, rsp, nil)
 }

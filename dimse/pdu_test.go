@@ -26,7 +26,7 @@ func TestPDURoundTrip(t *testing.T) {
 		fullRequest(),
 		&AssociateAC{ProtocolVersion: 1, CalledAE: "CALLED", CallingAE: "CALLING", ApplicationContext: ApplicationContext,
 			Contexts: []ContextAnswer{{1, ContextAccepted, ImplicitVRLittleEndian}, {3, ContextTransferSyntaxes, ImplicitVRLittleEndian}},
-			User:     UserInformation{MaxLength: 0, HasMaxLength: true}},
+			User:     UserInformation{MaxLength: 0, HasMaxLength: true, IdentityResponse: &IdentityResponse{[]byte("ticket")}}},
 		RejectCalledAE,
 		pData{[]pdv{{pdvHeader{3, 1, true, true}, []byte("abc")}, {pdvHeader{0, 3, false, true}, []byte{}}}},
 		releaseRQ{}, releaseRP{}, AbortInvalidParameter,
@@ -167,7 +167,10 @@ func TestCommandRoundTrip(t *testing.T) {
 		{Field: CStoreRQ.Response(), MessageIDRespondedTo: 7, Status: 0xA900, ErrorComment: "why", AffectedSOPInstanceUID: "1.2.3",
 			OffendingElements: []Tag{tagSOPInstanceUID, tagPixelData}},
 		{Field: CCancelRQ, MessageIDRespondedTo: 3},
-		{Field: NActionRQ, MessageID: 1, RequestedSOPClassUID: "1.2.840.10008.1.20.1", RequestedSOPInstanceUID: "1.2", HasDataSet: true},
+		{Field: NActionRQ, MessageID: 1, RequestedSOPClassUID: "1.2.840.10008.1.20.1", RequestedSOPInstanceUID: "1.2", ActionTypeID: 1, HasDataSet: true},
+		{Field: NEventReportRQ, MessageID: 2, AffectedSOPClassUID: "1.2.840.10008.1.20.1", AffectedSOPInstanceUID: "1.2", EventTypeID: 2, HasDataSet: true},
+		{Field: CMoveRQ, MessageID: 3, AffectedSOPClassUID: StudyRootMove, MoveDestination: "RFANODE", HasDataSet: true},
+		{Field: CMoveRQ.Response(), MessageIDRespondedTo: 3, Status: StatusPending, SubOperations: SubOperations{4, 3, 2, 1}},
 	} {
 		b := appendCommand(nil, c)
 		if length := int(b[8]) | int(b[9])<<8; length != len(b)-12 {

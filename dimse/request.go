@@ -37,7 +37,7 @@ func (e *ConnectError) Error() string {
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // request opens an association with peer for the given contexts.
-func (c *Client) request(ctx context.Context, peer Peer, contexts []ProposedContext) (*Association, error) {
+func (c *Client) request(ctx context.Context, peer Peer, contexts []ProposedContext, roles ...RoleSelection) (*Association, error) {
 	for _, title := range []string{c.AETitle, peer.AETitle} {
 		if !ValidAETitle(title) {
 			return nil, fmt.Errorf("%w: %q", ErrAETitle, title)
@@ -53,18 +53,18 @@ func (c *Client) request(ctx context.Context, peer Peer, contexts []ProposedCont
 	}
 	as := newAssociation(ctx, conn, awaitingAnswer, times, 0, 0)
 	as.CalledAE, as.CallingAE = peer.AETitle, c.AETitle
-	if err := c.associate(as, contexts, peer.User); err != nil {
+	if err := c.associate(as, contexts, peer.User, roles); err != nil {
 		as.Close()
 		return nil, err
 	}
 	return as, nil
 }
 
-func (c *Client) associate(as *Association, contexts []ProposedContext, user *UserIdentity) error {
+func (c *Client) associate(as *Association, contexts []ProposedContext, user *UserIdentity, roles []RoleSelection) error {
 	rq := &AssociateRQ{ProtocolVersion: 1, CalledAE: as.CalledAE, CallingAE: as.CallingAE,
 		ApplicationContext: ApplicationContext, Contexts: contexts,
 		User: UserInformation{MaxLength: as.maxPDU, HasMaxLength: true, ImplementationClassUID: ImplementationClassUID,
-			ImplementationVersion: ImplementationVersion, Identity: user}}
+			ImplementationVersion: ImplementationVersion, Identity: user, Roles: roles}}
 	if err := as.w.send(appendPDU(nil, rq), as.times.Stall); err != nil {
 		return as.lost("ask for the association", err)
 	}

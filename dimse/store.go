@@ -81,13 +81,18 @@ func (o Outcome) String() string {
 	return text
 }
 
-// ErrorKind sorts an error of Echo or Store that hit the association as a whole: a permanent rejection or a refused
+// ErrorKind sorts an error that hit an association or an operation as a whole: a permanent rejection or a refused
 // certificate needs a person, everything else may pass by itself.
 func ErrorKind(err error) Kind {
 	var rejected *RejectedError
+	var status *StatusError
 	switch {
 	case err == nil:
 		return Stored
+	case errors.As(err, &status) && status.Status == StatusDestinationUnknown, errors.Is(err, ErrNotAccepted):
+		return Configuration
+	case errors.As(err, &status):
+		return Outcome{Status: status.Status}.Kind()
 	case errors.As(err, &rejected) && rejected.Reject.Result == RejectedPermanent, isCertificateError(err),
 		errors.Is(err, ErrAETitle), errors.Is(err, ErrPlainPasscode):
 		return Configuration

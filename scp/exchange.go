@@ -18,6 +18,7 @@ type exchange struct {
 	log *slog.Logger
 
 	stored, refused, echoes int
+	reports                 uint16 // of commitments, sent on this association; the last one's message id
 }
 
 // run returns when the association is over; dimse.ErrReleased is the good end.
@@ -35,6 +36,12 @@ func (x *exchange) run() error {
 
 func (x *exchange) answer(m *dimse.Message) error {
 	c := &m.Command
+	if c.Field == dimse.NEventReportRQ.Response() && c.MessageIDRespondedTo != 0 && c.MessageIDRespondedTo <= x.reports {
+		if c.Status != dimse.StatusSuccess {
+			x.log.Warn("the peer did not take its commitment report", "status", fmt.Sprintf("%04XH", c.Status))
+		}
+		return nil
+	}
 	if c.Field.IsResponse() {
 		return fmt.Errorf("%s without a request", c.Field)
 	}
@@ -53,6 +60,10 @@ func (x *exchange) answer(m *dimse.Message) error {
 		return x.as.Respond(m, dimse.StatusSuccess, "")
 	case dimse.CStoreRQ:
 		return x.store(m)
+	case dimse.NActionRQ:
+		return x.commit(m)
+	case dimse.NEventReportRQ:
+		return x.reported(m)
 	}
 	return x.as.Respond(m, dimse.StatusUnrecognizedOp, "operation not supported")
 }
@@ -91,7 +102,7 @@ var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return
 func (x *exchange) receive(m *dimse.Message) (archive.Entry, *refusal, error) {
 	c := m.Command
 	switch {
-	case c.AffectedSOPClassUID != m.Context.AbstractSyntax || m.Context.AbstractSyntax == dimse.Verification:
+	case c.AffectedSOPClassUID != m.Context.AbstractSyntax || !x.takes(m.Context.AbstractSyntax):
 		return archive.Entry{}, &refusal{status: dimse.StatusClassNotSupported,
 			comment: "not the SOP class of the presentation context"}, nil
 	case !dimse.ValidUID(c.AffectedSOPInstanceUID):

@@ -105,6 +105,47 @@ func run(t testing.TB, program string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// output collects what a program prints while it runs.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// background runs a program until the test ends.
+func background(t testing.TB, program string, args ...string) (*exec.Cmd, *output) {
+	t.Helper()
+	cmd, out := exec.Command(program, args...), &output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	in, err := cmd.StdinPipe() // programs that wait for its end live as long as the test
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s: %s", filepath.Base(program), out.String())
+		}
+	})
+	return cmd, out
+}
+
 // DCMTK's senders are what most departments have: what they send must be here byte for byte.
 func TestDCMTKSends(t *testing.T) {
 	senders := map[string][]string{

@@ -66,7 +66,12 @@ type Server struct {
 	// Stored is called with every instance that was acknowledged as stored, an identical duplicate included, by the
 	// goroutine of its association, which waits for it before it takes the next message. May be nil.
 	Stored func(archive.Entry)
-	Log    *slog.Logger // nil: silent
+	// Commitments answers requests for storage commitment; nil: the service is not offered.
+	Commitments *Committer
+	// CommitmentReport is told the reports on the commitments that this node has asked for, and by whom they come. An
+	// error is answered with a failure, so that the peer brings the report again. Nil: none are taken.
+	CommitmentReport func(aeTitle string, r dimse.CommitmentReport) error
+	Log              *slog.Logger // nil: silent
 
 	once sync.Once
 	mu   sync.Mutex

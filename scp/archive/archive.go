@@ -158,6 +158,21 @@ func (a *Archive) Path(sopInstanceUID string) string {
 // Get returns a stored instance; fs.ErrNotExist if there is none.
 func (a *Archive) Get(sopInstanceUID string) (Entry, error) { return a.entry(a.Path(sopInstanceUID)) }
 
+// ErrDamaged means that a stored file is no longer what was received.
+var ErrDamaged = errors.New("the data set on disk is not the one that was received")
+
+// Verify reads a stored instance whole and compares it with the digest that was recorded when it came.
+func (a *Archive) Verify(e Entry) error {
+	h, err := dimse.CheckFile(e.Path, a.opts.Limits)
+	if err != nil {
+		return err
+	}
+	if h.Digest != e.Header.Digest {
+		return fmt.Errorf("%s: %w", e.Path, ErrDamaged)
+	}
+	return nil
+}
+
 // entry reads a stored file.
 func (a *Archive) entry(path string) (Entry, error) {
 	info, err := os.Stat(path)
