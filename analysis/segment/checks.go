@@ -82,7 +82,7 @@ func (p *pair) survey(all []zone, found, bare []finding) scene {
 			hold("%.0f mL of other new opacity: effusion, collapse or bleeding", ml)
 		}
 	}
-	if s.figures.NextRadiusMM < minZoneMM && s.figures.NextRadiusMM*minZoneRatio > thinnest {
+	if p.in.Marks.PostAt == nil && p.in.Marks.PTZ == nil && s.figures.NextRadiusMM < minZoneMM && s.figures.NextRadiusMM*minZoneRatio > thinnest {
 		hold("another new opacity is nearly as thick as the zone: %.1f against %.1f mm", s.figures.NextRadiusMM, thinnest)
 	}
 	return s
@@ -153,8 +153,11 @@ func (p *pair) freeAir(zones *volume.Mask) float64 {
 }
 
 // choice records how clearly the nodule was chosen.
-func (l *Lesion) choice(f finding) {
+func (l *Lesion) choice(p *pair, f finding) {
 	l.Figures.Overlap = f.nodules[0].overlap
+	if f.marked && p.in.Marks.onPre() {
+		return // a person has chosen it; a zone that misses it is a finding, not a doubt
+	}
 	if l.Figures.Overlap < minOverlap {
 		l.hold(fmt.Sprintf("no tumour on the pre CT lies clearly under the new opacity: the nearest has %.2f of its volume there, expected %.2f", l.Figures.Overlap, minOverlap))
 	}
@@ -180,6 +183,26 @@ func (l *Lesion) measure(gtr, ptz surface) {
 
 // check holds what is implausible or cannot be measured well.
 func (l *Lesion) check(p *pair, gtr, ptz surface) {
+	if drawn := l.Marked && p.in.Marks.GTR != nil; !drawn {
+		l.checkTumour()
+	}
+	f := l.Figures
+	if f.PTZPleura > maxHullShare && !(l.Marked && p.in.Marks.PTZ != nil) {
+		l.hold(fmt.Sprintf("the zone is attached to pleura or mediastinum over %.0f %% of its outline: needs a contour", 100*f.PTZPleura))
+	}
+	if f.PTZML < minZoneToTumour*f.GTRML {
+		l.hold(fmt.Sprintf("the zone (%.1f mL) is not larger than %.1f times the tumour (%.1f mL)", f.PTZML, minZoneToTumour, f.GTRML))
+	}
+	if nearEnd(gtr) || nearEnd(ptz) {
+		l.hold("tumour or zone reaches the end of the scan range")
+	}
+	if f.GTRErrorMM > unsharpMM || f.PTZErrorMM > unsharpMM {
+		l.warn(fmt.Sprintf("unsharp outline: another threshold moves the tumour's by %.1f mm, the zone's by %.1f mm", f.GTRErrorMM, f.PTZErrorMM))
+	}
+}
+
+// checkTumour holds what is no plausible tumour. What a person has drawn is not judged.
+func (l *Lesion) checkTumour() {
 	f := l.Figures
 	if f.TumourHU < groundGlassHU {
 		l.hold(fmt.Sprintf("ground-glass tumour (%.0f HU): the default segmentation is not proven for it", f.TumourHU))
@@ -195,18 +218,6 @@ func (l *Lesion) check(p *pair, gtr, ptz surface) {
 	}
 	if f.GTRPleura > maxHullShare {
 		l.hold(fmt.Sprintf("the tumour is attached to pleura or mediastinum over %.0f %% of its outline: needs a contour", 100*f.GTRPleura))
-	}
-	if f.PTZPleura > maxHullShare {
-		l.hold(fmt.Sprintf("the zone is attached to pleura or mediastinum over %.0f %% of its outline: needs a contour", 100*f.PTZPleura))
-	}
-	if f.PTZML < minZoneToTumour*f.GTRML {
-		l.hold(fmt.Sprintf("the zone (%.1f mL) is not larger than %.1f times the tumour (%.1f mL)", f.PTZML, minZoneToTumour, f.GTRML))
-	}
-	if nearEnd(gtr) || nearEnd(ptz) {
-		l.hold("tumour or zone reaches the end of the scan range")
-	}
-	if f.GTRErrorMM > unsharpMM || f.PTZErrorMM > unsharpMM {
-		l.warn(fmt.Sprintf("unsharp outline: another threshold moves the tumour's by %.1f mm, the zone's by %.1f mm", f.GTRErrorMM, f.PTZErrorMM))
 	}
 }
 

@@ -17,6 +17,7 @@ type LesionInput struct {
 	// Refine gives a better map near a zone, found roughly, on the grid of Post; it draws pleura and tumour sharper in
 	// the zone. nil: ToPre serves. An error holds the lesion with its text.
 	Refine func(ctx context.Context, zone *volume.Mask) (register.Transform, error)
+	Marks  Marks // what a person has marked or drawn
 }
 
 // Structure is one region: the voxels that are at least half inside, and a level that carries its surface between them.
@@ -32,6 +33,7 @@ type Structure struct {
 type Lesion struct {
 	GTR, PTZ   Structure          // tumour on the grid of Pre, ablation zone on the grid of Post
 	Laterality string             // "R" or "L"
+	Marked     bool               // the one that LesionInput.Marks chose
 	ToPre      register.Transform // what Refine gave, else the linear map
 	Figures    Figures
 	// HoldReasons say why the result must not go out unseen; Warnings what a reader must know. Plain sentences.
@@ -62,15 +64,20 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 	for n < len(all) && n < maxLesions && all[n].radiusMM >= minZoneMM {
 		n++
 	}
-	if n == 0 {
-		if len(all) == 0 {
-			return nil, &NoLesionError{"there is no new opacity in the lungs"}
+	var found, bare []finding
+	switch {
+	case in.Marks.any():
+		if found, bare, err = p.chosen(all, n); err != nil {
+			return nil, err
 		}
+	case len(all) == 0:
+		return nil, &NoLesionError{"there is no new opacity in the lungs"}
+	case n == 0:
 		return nil, &NoLesionError{fmt.Sprintf("no new opacity in the lungs is thick enough: the largest ball that fits into one has %.1f mm radius, a zone needs %d mm", all[0].radiusMM, minZoneMM)}
-	}
-	found, bare := p.match(all[:n])
-	if len(found) == 0 {
-		found, bare = bare[:1], bare[1:] // shown, and held for what it lacks
+	default:
+		if found, bare = p.match(all[:n]); len(found) == 0 {
+			found, bare = bare[:1], bare[1:] // shown, and held for what it lacks
+		}
 	}
 	scene := p.survey(all, found, bare)
 	lesions := make([]Lesion, 0, len(found))
@@ -88,6 +95,7 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 type finding struct {
 	zone    zone
 	nodules []nodule
+	marked  bool // by a person
 }
 
 // match looks for the nodule under each zone; a zone is bare that holds too little of any. Zones over the same nodule are parts of one: the thickest stands for it.
@@ -119,7 +127,7 @@ func nearer(a, b volume.Vec, mm float64) bool {
 
 // lesion refines one finding.
 func (p *pair) lesion(ctx context.Context, f finding, s scene) (Lesion, error) {
-	l := Lesion{ToPre: p.in.ToPre, Laterality: p.laterality(f.zone)}
+	l := Lesion{ToPre: p.in.ToPre, Laterality: p.laterality(f.zone), Marked: f.marked}
 	l.Figures = s.figures
 	l.Figures.ZoneRadiusMM = f.zone.radiusMM
 	l.HoldReasons, l.Warnings = append(l.HoldReasons, s.hold...), append(l.Warnings, s.warn...)
@@ -139,18 +147,19 @@ func (p *pair) lesion(ctx context.Context, f finding, s scene) (Lesion, error) {
 			l.ToPre = better
 		}
 	}
-	l.choice(f)
-	gtr, ok := p.refine(f.nodules[0])
+	l.choice(p, f)
+	gtr, ok := p.tumour(f)
 	if !ok {
 		l.hold("the tumour's surface cannot be measured: no contrast to the lung round it")
 		return l, ctx.Err()
 	}
-	ptz, ok := p.refineZone(f.zone, gtr, l.ToPre)
+	ptz, ok := p.ablated(f, gtr, l.ToPre)
 	if !ok {
 		l.hold("the zone's surface cannot be measured: no aerated lung round it")
 		return l, ctx.Err()
 	}
 	l.GTR, l.PTZ = gtr.structure(), ptz.structure()
+	l.takeDrawn(p.in.Marks)
 	l.measure(gtr, ptz)
 	l.check(p, gtr, ptz)
 	return l, ctx.Err()

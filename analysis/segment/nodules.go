@@ -76,18 +76,23 @@ func candidates(dense *volume.Mask, depth *volume.Volume, seedMM float32, points
 	out := make([]nodule, 0, n-1)
 	for l := 1; l < n; l++ {
 		grown := volume.Intersect(volume.Dilate(labelled(dense.Geometry, labels, int32(l)), float64(seedMM)+0.75), dense)
-		inside := 0
-		for _, q := range points {
-			at := grown.Index(q)
-			i, j, k := int(math.Round(at[0])), int(math.Round(at[1])), int(math.Round(at[2]))
-			if i >= 0 && j >= 0 && k >= 0 && i < grown.Size[0] && j < grown.Size[1] && k < grown.Size[2] {
-				inside += int(grown.Data[grown.Offset(i, j, k)])
-			}
-		}
-		out = append(out, nodule{mask: grown, radiusMM: radius[l], overlap: min(float64(inside)*pointML/grown.VolumeML(), 1)})
+		out = append(out, nodule{mask: grown, radiusMM: radius[l], overlap: overlapWith(grown, points, pointML)})
 	}
 	slices.SortStableFunc(out, func(a, b nodule) int { return cmp.Compare(b.score(), a.score()) })
 	return out
+}
+
+// overlapWith is the share of a nodule that the points of a zone, each of so many mL, fill.
+func overlapWith(m *volume.Mask, points []volume.Vec, pointML float64) float64 {
+	inside := 0
+	for _, q := range points {
+		at := m.Index(q)
+		i, j, k := int(math.Round(at[0])), int(math.Round(at[1])), int(math.Round(at[2]))
+		if i >= 0 && j >= 0 && k >= 0 && i < m.Size[0] && j < m.Size[1] && k < m.Size[2] {
+			inside += int(m.Data[m.Offset(i, j, k)])
+		}
+	}
+	return min(float64(inside)*pointML/m.VolumeML(), 1)
 }
 
 // zoneSteps divides each voxel of the work grid so that points lie about a millimetre apart.
