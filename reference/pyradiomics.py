@@ -197,12 +197,20 @@ def phantoms(out):
 
 
 def wavelets(out):
+    """The filters as float64 and, where they are not its rounding, those that PyWavelets takes for float32 images."""
     import pywt
     with open(os.path.join(out, "wavelets.txt"), "w") as f:
         for name in pywt.wavelist(kind="discrete"):
             w = pywt.Wavelet(name)
-            f.write("%s lo %s\n" % (name, " ".join(repr(float(c)) for c in w.dec_lo)))
-            f.write("%s hi %s\n" % (name, " ".join(repr(float(c)) for c in w.dec_hi)))
+            n = len(w.dec_lo)
+            impulse = numpy.zeros(4 * n, numpy.float32)
+            impulse[2 * n] = 1
+            answer = pywt.swt(impulse, name, level=1)[0]
+            for which, taps, single in [("lo", w.dec_lo, answer[0]), ("hi", w.dec_hi, answer[1])]:
+                f.write("%s %s %s\n" % (name, which, " ".join(repr(float(c)) for c in taps)))
+                single = single[2 * n - n // 2:][:n]
+                if (single != numpy.array(taps, numpy.float32)).any():
+                    f.write("%s %s32 %s\n" % (name, which, " ".join(repr(float(c)) for c in single)))
 
 
 def main(args):

@@ -8,13 +8,14 @@ import (
 	"sync"
 )
 
-// wavelets.txt holds the decomposition filters of PyWavelets' discrete wavelets, a line each: name, lo or hi, numbers.
+// wavelets.txt holds the decomposition filters of PyWavelets' discrete wavelets, a line each: name, lo or hi, numbers; and
+// lo32 or hi32 where those that PyWavelets takes for float32 images are not the same numbers rounded.
 //
 //go:embed wavelets.txt
 var waveletText string
 
-// waveletFilters are the low-pass and high-pass decomposition filters of a wavelet.
-type waveletFilters struct{ low, high []float64 }
+// waveletFilters are the low-pass and high-pass decomposition filters of a wavelet, as float64 and as float32.
+type waveletFilters struct{ low, high, low32, high32 []float64 }
 
 var waveletTable = sync.OnceValue(func() map[string]*waveletFilters {
 	table := map[string]*waveletFilters{}
@@ -34,10 +35,16 @@ var waveletTable = sync.OnceValue(func() map[string]*waveletFilters {
 			}
 			f = append(f, v)
 		}
-		if words[1] == "lo" {
-			table[words[0]].low = f
-		} else {
-			table[words[0]].high = f
+		w := table[words[0]]
+		switch words[1] {
+		case "lo":
+			w.low, w.low32 = f, singles(f)
+		case "hi":
+			w.high, w.high32 = f, singles(f)
+		case "lo32":
+			w.low32 = f
+		case "hi32":
+			w.high32 = f
 		}
 	}
 	return table
@@ -119,7 +126,7 @@ func newTransform(f *field, w *waveletFilters) *transform {
 		}
 	}
 	if f.single {
-		t.low, t.high = singles(w.low), singles(w.high)
+		t.low, t.high = w.low32, w.high32
 	}
 	return t
 }
@@ -158,18 +165,27 @@ func (t *transform) unpad(f *field, data []float64) *field {
 }
 
 // convolve is out[k] = Σ_j h[j] x[(k + len(h)/2 − j) mod n] along an axis. In a part of an image the places near a cut
-// are wrong; they are outside what is asked for.
+// are wrong; they are outside what is asked for. Float32 sums run in PyWavelets' order: at the far end the samples from
+// the near end come first.
 func (t *transform) convolve(x []float64, axis int, h []float64) []float64 {
 	out := make([]float64, len(x))
 	n := t.size[axis]
-	stride := [3]int{1, t.size[0], t.size[0] * t.size[1]}[axis]
-	run := stride // samples side by side that share their place along the axis
-	for block := 0; block < len(x); block += n * stride {
+	run := [3]int{1, t.size[0], t.size[0] * t.size[1]}[axis] // samples side by side that share their place along the axis
+	order := make([]int, len(h))
+	for block := 0; block < len(x); block += n * run {
 		for k := range n {
-			to := out[block+k*stride:][:run]
-			for j, c := range h {
+			to := out[block+k*run:][:run]
+			wrapped := min(max(k+len(h)/2-n+1, 0), len(h))
+			for j := range h {
+				order[j] = j
+				if j < wrapped {
+					order[j] = wrapped - 1 - j
+				}
+			}
+			for _, j := range order {
+				c := h[j]
 				i := ((k+len(h)/2-j)%n + n) % n
-				from := x[block+i*stride:][:run]
+				from := x[block+i*run:][:run]
 				if t.single {
 					for l, v := range from {
 						to[l] = round32(to[l] + round32(c*v))
@@ -177,7 +193,7 @@ func (t *transform) convolve(x []float64, axis int, h []float64) []float64 {
 					continue
 				}
 				for l, v := range from {
-					to[l] += c * v
+					to[l] += float64(c * v)
 				}
 			}
 		}
