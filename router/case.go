@@ -83,12 +83,13 @@ type Object struct {
 
 // Outcome is what became of one object at one destination.
 type Outcome struct {
-	Destination string        `json:"destination"`
-	State       DeliveryState `json:"state"`
-	Attempts    int           `json:"attempts"`
-	Status      string        `json:"status,omitempty"` // last DIMSE status, "A700H"
-	Comment     string        `json:"comment,omitempty"`
-	Updated     time.Time     `json:"updated"`
+	Destination string          `json:"destination"`
+	State       DeliveryState   `json:"state"`
+	Attempts    int             `json:"attempts"`
+	Status      string          `json:"status,omitempty"` // last DIMSE status, "A700H"
+	Comment     string          `json:"comment,omitempty"`
+	Commitment  CommitmentState `json:"commitment,omitempty"`
+	Updated     time.Time       `json:"updated"`
 }
 
 // DeliveryState of an object at a destination.
@@ -238,13 +239,13 @@ func (r *Router) loadObjects(ctx context.Context, id string) ([]Object, error) {
 	rows, err := collect(ctx, r.db.index, func(rows *sql.Rows) (o row, err error) {
 		var status int
 		var updated int64
-		err = rows.Scan(&o.seq, &o.Destination, &o.State, &o.Attempts, &status, &o.Comment, &updated)
+		err = rows.Scan(&o.seq, &o.Destination, &o.State, &o.Attempts, &status, &o.Comment, &o.Commitment, &updated)
 		if status >= 0 {
 			o.Status = fmt.Sprintf("%04XH", status)
 		}
 		o.Updated = fromMicros(updated)
 		return o, err
-	}, `SELECT seq, destination, state, attempts, status, comment, updated_at FROM outbox WHERE case_id = ? ORDER BY destination, seq`, id)
+	}, `SELECT seq, destination, state, attempts, status, comment, commitment, updated_at FROM outbox WHERE case_id = ? ORDER BY destination, seq`, id)
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,9 @@ func (r *Router) concludeDelivery(ctx context.Context, id, name, hold string, ag
 			return err
 		}
 		if left == 0 {
+			if err := r.queueCommitment(ctx, tx, id, name); err != nil {
+				return err
+			}
 			return r.settle(ctx, tx, id)
 		}
 		what := "tried again"

@@ -331,6 +331,9 @@ type pacs struct {
 	refuse      []string                // SOP classes whose context is refused
 	reject      *dimse.Reject           // of every association
 	answer      func(sop string) uint16 // status of an object; nil: success
+	// commit answers a request for storage commitment; nil as the report: none on this association. Without it the
+	// service is refused.
+	commit func(rq dimse.CommitmentRequest) *dimse.CommitmentReport
 
 	mu     sync.Mutex
 	stored map[string][]byte // data set by SOP Instance UID
@@ -389,7 +392,7 @@ func (p *pacs) serve(ctx context.Context, conn net.Conn) {
 		var answers []dimse.ContextAnswer
 		for _, c := range rq.Contexts {
 			a := dimse.ContextAnswer{ID: c.ID, TransferSyntax: c.TransferSyntaxes[0]}
-			if slices.Contains(p.refuse, c.AbstractSyntax) {
+			if slices.Contains(p.refuse, c.AbstractSyntax) || c.AbstractSyntax == dimse.StorageCommitment && p.commit == nil {
 				a.Result = dimse.ContextAbstractSyntax
 			}
 			answers = append(answers, a)
@@ -407,6 +410,17 @@ func (p *pacs) serve(ctx context.Context, conn net.Conn) {
 			return
 		}
 		status := uint16(dimse.StatusSuccess)
+		if m.Command.Field.IsResponse() { // to our report
+			continue
+		}
+		if m.Command.Field == dimse.NActionRQ {
+			rq, status, _ := dimse.ReadCommitmentRequest(m)
+			report := p.commit(rq)
+			if as.Respond(m, status, "") != nil || report != nil && as.SendReport(m.Context, 1, *report) != nil {
+				return
+			}
+			continue
+		}
 		if m.Command.Field == dimse.CEchoRQ {
 			p.mu.Lock()
 			p.echoes++

@@ -30,8 +30,9 @@ type Options struct {
 
 // Destination receives results by C-STORE.
 type Destination struct {
-	Name string // as people call it, unique
-	Peer dimse.Peer
+	Name       string // as people call it, unique
+	Peer       dimse.Peer
+	Commitment bool // it is asked to commit to what it has stored
 }
 
 // Retry says how a delivery is repeated after a transient failure: First, doubled each time up to Max, each wait
@@ -39,6 +40,7 @@ type Destination struct {
 // never dropped. The same pauses lie between the attempts of an analysis. A destination whose answer asks for a change of configuration is probed with C-ECHO every ProbeEvery.
 type Retry struct {
 	First, Max, GiveUp, ProbeEvery time.Duration // 0: 5 s, 15 min, 7 days, 15 min
+	ReportWithin                   time.Duration // a storage commitment without a report for so long is asked for anew; 0: 1 h
 }
 
 const (
@@ -65,6 +67,7 @@ func (o *Options) setDefaults() error {
 	o.Retry.Max = orElse(o.Retry.Max, 15*time.Minute)
 	o.Retry.GiveUp = orElse(o.Retry.GiveUp, 7*24*time.Hour)
 	o.Retry.ProbeEvery = orElse(o.Retry.ProbeEvery, 15*time.Minute)
+	o.Retry.ReportWithin = orElse(o.Retry.ReportWithin, time.Hour)
 	seen := map[string]bool{}
 	for _, d := range o.Destinations {
 		if d.Name == "" || seen[d.Name] {

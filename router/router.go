@@ -135,7 +135,8 @@ func (r *Router) Run(ctx context.Context) error {
 
 func (r *Router) startWorkers(ctx context.Context) (*river.Client[*sql.Tx], error) {
 	workers := river.NewWorkers()
-	if err := errors.Join(river.AddWorkerSafely(workers, &analyseWorker{r: r}), river.AddWorkerSafely(workers, &deliverWorker{r: r})); err != nil {
+	if err := errors.Join(river.AddWorkerSafely(workers, &analyseWorker{r: r}), river.AddWorkerSafely(workers, &deliverWorker{r: r}),
+		river.AddWorkerSafely(workers, &commitWorker{r: r})); err != nil {
 		return nil, fmt.Errorf("register the workers: %w", err)
 	}
 	queues := map[string]river.QueueConfig{analysisQueue: {MaxWorkers: r.opts.Parallel}}

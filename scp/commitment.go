@@ -84,7 +84,7 @@ func (c *Committer) file(aeTitle, transaction string) string {
 }
 
 var (
-	errTransactionInUse = errors.New("Transaction UID in use for other instances")
+	errTransactionInUse = errors.New("the Transaction UID is in use for other instances")
 	errTooManyPending   = errors.New("too many requests wait for their report")
 )
 

@@ -40,6 +40,25 @@ func destinationPeer(d config.Destination, credentials *dimse.Credentials) dimse
 	return p
 }
 
+// addresses are where reports of storage commitment go, by AE title: to peers with an address, and to destinations.
+func addresses(c *config.Config, credentials *dimse.Credentials) map[string]dimse.Peer {
+	all := map[string]dimse.Peer{}
+	for _, d := range c.Destinations {
+		all[d.AETitle] = destinationPeer(d, credentials)
+	}
+	for _, p := range c.Peers {
+		if p.Address == "" {
+			continue
+		}
+		peer := dimse.Peer{AETitle: p.AETitle, Address: p.Address}
+		if p.TLS {
+			peer.TLS = credentials.Client("")
+		}
+		all[p.AETitle] = peer
+	}
+	return all
+}
+
 // senderRules says who may send to us.
 func senderRules(c *config.Config) (peers []scp.Peer, policy scp.IdentityPolicy, users []scp.User) {
 	for _, p := range c.Peers {

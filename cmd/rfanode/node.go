@@ -27,6 +27,7 @@ type node struct {
 	archive   *archive.Archive
 	listeners []net.Listener // plain, TLS
 	server    *scp.Server
+	committer *scp.Committer
 	router    *router.Router
 	log       *slog.Logger
 }
@@ -72,6 +73,12 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 		Stored:  func(e archive.Entry) { n.received(context.WithoutCancel(ctx), e) },
 	}
 	n.server.Peers, n.server.Identity, n.server.Users = senderRules(c)
+	n.committer = &scp.Committer{Dir: filepath.Join(c.Data, "commitment"), Archive: store,
+		Client: &dimse.Client{AETitle: c.AETitle, Log: log}, Peers: addresses(c, secure), Log: log}
+	n.server.Commitments = n.committer
+	n.server.CommitmentReport = func(aeTitle string, report dimse.CommitmentReport) error {
+		return n.committed(context.WithoutCancel(ctx), aeTitle, report)
+	}
 	if err := n.reindex(ctx, store); err != nil {
 		return nil, err
 	}
@@ -82,7 +89,7 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 func routerOptions(c *config.Config, secure *dimse.Credentials, log *slog.Logger, changed func(router.Case)) router.Options {
 	destinations := make([]router.Destination, len(c.Destinations))
 	for i, d := range c.Destinations {
-		destinations[i] = router.Destination{Name: d.Name, Peer: destinationPeer(d, secure)}
+		destinations[i] = router.Destination{Name: d.Name, Peer: destinationPeer(d, secure), Commitment: d.Commitment}
 	}
 	return router.Options{
 		Dir:          c.Data,
@@ -133,6 +140,17 @@ func (n *node) received(ctx context.Context, e archive.Entry) {
 	}
 }
 
+// committed hands the router a report on the storage commitment of our results.
+func (n *node) committed(ctx context.Context, aeTitle string, report dimse.CommitmentReport) error {
+	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
+	defer cancel()
+	err := n.router.CommitmentReport(ctx, aeTitle, report)
+	if errors.Is(err, router.ErrUnknownTransaction) {
+		return fmt.Errorf("%w: %w", scp.ErrUnknownTransaction, err)
+	}
+	return err
+}
+
 // indexTimeout bounds how long an association waits for the index.
 const indexTimeout = 30 * time.Second
 
@@ -143,6 +161,7 @@ func (n *node) run(ctx context.Context) error {
 	for _, l := range n.listeners {
 		group.Go(func() error { return n.server.Serve(ctx, l) })
 	}
+	group.Go(func() error { return n.committer.Run(ctx) })
 	group.Go(func() error { return n.router.Run(ctx) })
 	return errors.Join(group.Wait(), n.archive.Close(), n.router.Close())
 }
