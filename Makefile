@@ -16,7 +16,7 @@ build:
 demo: build
 	bin/rfanode demo --out demo
 
-test: tools venv lint
+test: tools venv onnxruntime lint
 	RFANODE_REQUIRE_TOOLS=1 RFANODE_PYTHON=$(PYTHON) tools/test
 
 lint:
@@ -45,6 +45,10 @@ pictures:
 # DICOM peers and validators that the tests stand on.
 tools:
 	tools/install $(APT)
+
+# The library that nnU-Net models run in, pinned in the script; tests look for it there.
+onnxruntime:
+	tools/install-onnxruntime .cache
 
 # The reference readers, pinned in tools/requirements.txt.
 venv: $(VENV)/.installed

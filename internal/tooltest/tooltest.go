@@ -36,6 +36,19 @@ func Python(t testing.TB) string {
 	return p
 }
 
+// ONNXRuntime returns the ONNX Runtime library that nnU-Net models run in, or skips the test.
+func ONNXRuntime(t testing.TB) string {
+	t.Helper()
+	p := os.Getenv("RFANODE_ONNXRUNTIME")
+	if p == "" {
+		p = filepath.Join(ModuleRoot(), ".cache", "libonnxruntime.so")
+	}
+	if _, err := os.Stat(p); err != nil {
+		missing(t, "no ONNX Runtime: run `make onnxruntime` or set RFANODE_ONNXRUNTIME")
+	}
+	return p
+}
+
 // Shared returns the folder of the shared development data (RFANODE_SHARED, else ../shared beside the project), or
 // skips the test. That data is never part of the project, so its absence is no failure even under `make test`.
 func Shared(t testing.TB) string {
