@@ -26,7 +26,13 @@ type Options struct {
 // grids may differ: then the mask is resampled and the result says so. An error says what stands against any feature at
 // all (an empty mask, a single voxel, NaN in the image …); a value that cannot be computed is NaN with a reason.
 func Extract(ctx context.Context, v *volume.Volume, m *volume.Mask, p Profile) (*Result, error) {
-	return extract(ctx, newVolumeSource(v), maskSource{m}, p, Options{Label: 1})
+	return ExtractWith(ctx, v, m, p, Options{})
+}
+
+// ExtractWith is Extract with options; of a mask in memory there is only one label.
+func ExtractWith(ctx context.Context, v *volume.Volume, m *volume.Mask, p Profile, o Options) (*Result, error) {
+	o.Label = 1
+	return extract(ctx, newVolumeSource(v), maskSource{m}, p, o)
 }
 
 func extract(ctx context.Context, image, mask source, p Profile, o Options) (*Result, error) {
@@ -91,11 +97,58 @@ func (pre *prepared) recipes(p *Profile) []recipe {
 	return out
 }
 
+// imageNames are the names of the images that a type makes, in their order.
+func (t *ImageType) imageNames() []string {
+	s := &t.Settings
+	switch t.Name {
+	case "LoG":
+		var out []string
+		for _, sigma := range s.Sigma {
+			out = append(out, "log-sigma-"+strings.ReplaceAll(sigma.Text, ".", "-")+"-mm-3D")
+		}
+		return out
+	case "Wavelet":
+		return waveletNames(s)
+	case "LBP3D":
+		var out []string
+		for l := range s.LBP3DLevels {
+			out = append(out, fmt.Sprintf("lbp-3D-m%d", l+1))
+		}
+		return append(out, "lbp-3D-k")
+	}
+	return []string{simple[t.Name]}
+}
+
+// Names are the names of all values of the profile, in their order: shape, then image by image the classes.
+func (p Profile) Names() []string {
+	var out []string
+	for _, c := range p.Classes {
+		if c.Name == "shape" {
+			for _, f := range c.features() {
+				out = append(out, "original_shape_"+f)
+			}
+		}
+	}
+	for i := range p.Images {
+		for _, image := range p.Images[i].imageNames() {
+			for _, c := range p.Classes {
+				if c.Name == "shape" {
+					continue
+				}
+				for _, f := range c.features() {
+					out = append(out, image+"_"+c.Name+"_"+f)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // simple are the names of the images that a type makes one of.
 var simple = map[string]string{"Original": "original", "Square": "square", "SquareRoot": "squareroot", "Logarithm": "logarithm", "Exponential": "exponential", "Gradient": "gradient"}
 
 func (pre *prepared) recipesOf(t *ImageType) []recipe {
-	s := &t.Settings
+	s, names := &t.Settings, t.imageNames()
 	one := func(name string, make func() (*field, error)) recipe {
 		return recipe{name, s, func() ([]float64, bool, error) {
 			f, err := make()
@@ -107,14 +160,13 @@ func (pre *prepared) recipesOf(t *ImageType) []recipe {
 	}
 	switch t.Name {
 	case "Original":
-		return []recipe{one(simple[t.Name], func() (*field, error) { return pre.f, nil })}
+		return []recipe{one(names[0], func() (*field, error) { return pre.f, nil })}
 	case "Gradient":
-		return []recipe{one(simple[t.Name], func() (*field, error) { return gradient(pre.near(t), s.GradientUseSpacing), nil })}
+		return []recipe{one(names[0], func() (*field, error) { return gradient(pre.near(t), s.GradientUseSpacing), nil })}
 	case "LoG":
 		var out []recipe
-		for _, sigma := range s.Sigma {
-			name := "log-sigma-" + strings.ReplaceAll(sigma.Text, ".", "-") + "-mm-3D"
-			out = append(out, one(name, func() (*field, error) {
+		for i, sigma := range s.Sigma {
+			out = append(out, one(names[i], func() (*field, error) {
 				if err := pre.roomForLoG(sigma.MM); err != nil {
 					return nil, err
 				}
@@ -124,7 +176,7 @@ func (pre *prepared) recipesOf(t *ImageType) []recipe {
 		}
 		return out
 	case "Wavelet":
-		return pre.shared(s, waveletNames(s), func() ([][]float64, bool, error) {
+		return pre.shared(s, names, func() ([][]float64, bool, error) {
 			bands, err := waveletImages(pre.near(t), s)
 			if err != nil {
 				return nil, false, err
@@ -136,16 +188,11 @@ func (pre *prepared) recipesOf(t *ImageType) []recipe {
 			return out, pre.f.single, nil
 		})
 	case "LBP3D":
-		var names []string
-		for l := range s.LBP3DLevels {
-			names = append(names, fmt.Sprintf("lbp-3D-m%d", l+1))
-		}
-		return pre.shared(s, append(names, "lbp-3D-k"), func() ([][]float64, bool, error) {
-			_, out := localBinaryPatterns3D(pre.near(t), pre.roi, s)
-			return out, false, nil
+		return pre.shared(s, names, func() ([][]float64, bool, error) {
+			return localBinaryPatterns3D(pre.near(t), pre.roi, s), false, nil
 		})
 	}
-	return []recipe{one(simple[t.Name], func() (*field, error) { return pointwise(pre.near(t), t.Name) })}
+	return []recipe{one(names[0], func() (*field, error) { return pointwise(pre.near(t), t.Name) })}
 }
 
 // shared makes recipes of images that come out of one computation; whoever needs the first of them computes all.

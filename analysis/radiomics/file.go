@@ -31,16 +31,6 @@ func ExtractFiles(ctx context.Context, image, mask string, p Profile, o Options)
 	return extract(ctx, i, m, p, o)
 }
 
-// ExtractMask is Extract with options, for a mask that is in memory and an image that may be a file.
-func ExtractMask(ctx context.Context, image string, m *volume.Mask, p Profile, o Options) (*Result, error) {
-	i, err := open(ctx, image)
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", image, err)
-	}
-	o.Label = 1
-	return extract(ctx, i, maskSource{m}, p, o)
-}
-
 func open(ctx context.Context, path string) (source, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -1,15 +1,12 @@
 package radiomics
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // localBinaryPatterns3D computes PyRadiomics' LBP 3-D (Banerjee et al., ACCV 2012 Workshops): for each voxel of the region
 // the image is sampled on a sphere round it, compared with its centre, and the pattern expanded in spherical harmonics.
 // It returns, for the voxels of the region, one image a level and the kurtosis of the samples. The two angles go into the
 // harmonics the wrong way round, as they do there.
-func localBinaryPatterns3D(f *field, r *roi, s *Settings) (names []string, images [][]float64) {
+func localBinaryPatterns3D(f *field, r *roi, s *Settings) (images [][]float64) {
 	directions := sphere(s.LBP3DSubdivision, s.LBP3DRadius)
 	spline := append([]float64(nil), f.data...)
 	splineCoefficients(spline, f.size, 0)
@@ -25,11 +22,7 @@ func localBinaryPatterns3D(f *field, r *roi, s *Settings) (names []string, image
 			harmonics[l] = append(harmonics[l], at)
 		}
 	}
-	for l := range harmonics {
-		names = append(names, fmt.Sprintf("lbp-3D-m%d", l+1))
-	}
-	names = append(names, "lbp-3D-k")
-	for range names {
+	for range s.LBP3DLevels + 1 {
 		images = append(images, make([]float64, len(r.voxels)))
 	}
 	samples := make([]float64, len(directions))
@@ -63,7 +56,7 @@ func localBinaryPatterns3D(f *field, r *roi, s *Settings) (names []string, image
 			images[l][n] = math.Sqrt(max(0, (absComplex(square)+real(square))/2)) // real part of the root
 		}
 	}
-	return names, images
+	return images
 }
 
 func absComplex(z complex128) float64 { return math.Hypot(real(z), imag(z)) }

@@ -1,10 +1,8 @@
 package radiomics
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -190,19 +188,4 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 	}{Compat, r.Profile.Name, r.Profile.Hash(), r.Profile, r.Label, r.RegionVoxels[0], r.RegionVoxels[1], r.Grid.Size, r.Grid.Spacing, r.Grid.Origin,
 		r.Grid.Direction, r.BoxLow, r.BoxSize, r.ImageMean, r.ImageSD, r.ImageVoxels, r.Images, r.Warnings, reasons, json.RawMessage(features.String())}
 	return json.Marshal(out)
-}
-
-// WriteCSV writes a table with a row a feature: feature, value, reason. The first row names the columns.
-func (r *Result) WriteCSV(w io.Writer) error {
-	out := csv.NewWriter(w)
-	if err := out.Write([]string{"feature", "value", "reason"}); err != nil {
-		return err
-	}
-	for _, v := range r.Values {
-		if err := out.Write([]string{v.Name, v.Record(), v.Reason}); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
 }

@@ -209,9 +209,10 @@ func (p Profile) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// Hash identifies settings, image types and classes: SHA-256 of Profile's JSON, hexadecimal. The name of the profile does
-// not enter. A model carries it and refuses values of another.
+// Hash identifies settings, image types and classes: SHA-256 of Profile's JSON, hexadecimal. The name of the profile and
+// the label do not enter. A model carries it and refuses values of another.
 func (p Profile) Hash() string {
+	p.Settings.Label = 1
 	b, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // only numbers and strings; ReadParams lets no infinite number in
