@@ -247,64 +247,15 @@ type choice struct {
 // would seem not to have moved.
 const minContrast = 0.5
 
-// least returns the label of the least cost, the middle one (no displacement) if no other is less, and how far it lies
-// below the mean.
-func least(cost []uint32) (best int, contrast float64) {
-	best = len(cost) / 2
-	total := 0.0
-	for d, v := range cost {
-		total += float64(v)
-		if v < cost[best] {
-			best = d
-		}
-	}
-	return best, total/float64(len(cost)) - float64(cost[best])
-}
-
-// bestLabels smooths the costs of every label over the neighbouring nodes in use, with weights 1 2 1 along each axis,
-// and takes the least one for every node.
+// bestLabels takes the least of the smoothed costs for every node.
 func bestLabels(ctx context.Context, cost []uint16, b *blocks, l labels, threads int) ([]choice, error) {
-	n := l.len()
-	place := b.places()
 	out := make([]choice, len(b.at))
-	sums := make([][]uint32, threads)
-	err := parallel(ctx, threads, len(b.at), func(w, i int) {
-		if sums[w] == nil {
-			sums[w] = make([]uint32, n)
-		}
-		sum := sums[w]
-		clear(sum)
-		weight := uint32(0)
-		b.neighbours(b.at[i], place, func(at int, k uint32) {
-			weight += k
-			for d, v := range cost[at*n:][:len(sum)] {
-				sum[d] += k * uint32(v)
-			}
-		})
+	err := smoothCosts(ctx, cost, b, b.places(), l, nil, threads, func(i int, sum []uint32, weight uint32) {
 		best, contrast := least(sum)
 		scale := 1 / float64(weight) / float64(samples(b.g))
 		out[i] = choice{d: refined(sum, best, l), cost: scale * float64(sum[best]), contrast: scale * contrast}
 	})
 	return out, err
-}
-
-// refined is the displacement of the least cost in fractions of a voxel: along each axis the vertex of the parabola
-// through the cost and its two neighbours. Whole voxels would draw the trimmed fit to the many blocks that seem not to
-// have moved at all.
-func refined(cost []uint32, best int, l labels) volume.Vec {
-	whole := l.displacement(best)
-	d := volume.Vec{float64(whole[0]), float64(whole[1]), float64(whole[2])}
-	stride := 1
-	for a := range 3 {
-		if n := best / stride % l.side(); n > 0 && n < l.side()-1 {
-			before, at, after := float64(cost[best-stride]), float64(cost[best]), float64(cost[best+stride])
-			if bend := before + after - 2*at; bend > 0 {
-				d[a] += float64(l.step) * (before - after) / (2 * bend)
-			}
-		}
-		stride *= l.side()
-	}
-	return d
 }
 
 func abs(i int) int { return max(i, -i) }

@@ -63,38 +63,15 @@ func together(share []float32, n, m int32) float64 {
 
 // blockAims returns the aims of all blocks in use, as total displacements in voxels. share is each node's share of lung.
 func blockAims(ctx context.Context, cost []uint16, b *blocks, share []float32, place []int32, l labels, before *displacements, threads int) ([]aim, error) {
-	n := l.len()
 	out := make([]aim, len(b.at))
-	sums := make([][]uint32, threads)
-	err := parallel(ctx, threads, len(b.at), func(w, i int) {
-		if sums[w] == nil {
-			sums[w] = make([]uint32, n)
-		}
-		sum := sums[w]
-		clear(sum)
-		weight := uint32(0)
-		b.neighbours(b.at[i], place, func(at int, k uint32) {
-			k = uint32(64 * float64(k) * together(share, b.at[i], b.at[at]))
-			if k == 0 {
-				return
-			}
-			weight += k
-			for d, v := range cost[at*n:][:len(sum)] {
-				sum[d] += k * uint32(v)
-			}
-		})
+	lungs := func(n, m int32) float64 { return together(share, n, m) }
+	err := smoothCosts(ctx, cost, b, place, l, lungs, threads, func(i int, sum []uint32, weight uint32) {
 		best, _ := least(sum)
-		d := refined(sum, best, l)
+		d, bend := vertex(sum, best, l)
 		bits := 1 / (float64(weight) * float64(samples(b.g)))
-		stride := 1
 		for a := range 3 {
 			out[i].at[a] = before.v[b.at[i]][a] + float32(d[a])
-			// At the rim of the labels the cost may go on falling: the block then does not tell.
-			if k := best / stride % l.side(); k > 0 && k < l.side()-1 {
-				bend := float64(sum[best-stride]) + float64(sum[best+stride]) - 2*float64(sum[best])
-				out[i].bend[a] = float32(bits * bend)
-			}
-			stride *= l.side()
+			out[i].bend[a] = float32(bits * bend[a])
 		}
 	})
 	return out, err
