@@ -104,8 +104,10 @@ type Algorithm struct {
 	Role    string `json:"role"` // "lungs", "gtr", "ptz", "registration", "coverage", "prognosis"
 	Name    string `json:"name"` // "rfanode-classical"
 	Version string `json:"version"`
-	Family  string `json:"family"` // CID 7162 code meaning, for segmentations: "Morphological Operations" …
-	Source  string `json:"source"` // what it follows: a paper, a DOI
+	Family  string `json:"family"`           // CID 7162 code meaning, for segmentations: "Morphological Operations" …
+	Source  string `json:"source"`           // what it follows: a paper, a DOI
+	Prompt  string `json:"prompt,omitempty"` // what a person gave for it: a contour, a point; empty: nothing
+	By      string `json:"-"`                // that person's name: for the report only
 }
 
 // Inputs names what was analysed.

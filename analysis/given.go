@@ -2,74 +2,90 @@ package analysis
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"rfanode/analysis/segment"
 	"rfanode/analysis/volume"
 )
 
-// givenMask stands in the results for a structure that was not found here but given with the scans.
-var givenMask = Algorithm{Name: "mask given with the scans", Version: Version, Family: "Manual Processing", Source: "the person or program that made it"}
+// Given is what a person, or another program, gives for a structure: its mask, or a point that says which one is meant.
+type Given struct {
+	Mask  *volume.Mask
+	Point *volume.Vec // LPS mm
+	What  string      // what it is and where it comes from: "contour in the SEG 1.2.3, segment 1"; empty: "mask given with the scans"
+	By    string      // who made it, a person's name; only for the report
+}
 
-// takeMasks notes which structures are given, brings them onto the CT's own grid, and holds what cannot be used.
-func (f *Findings) takeMasks(opts *Options, pre, post *volume.Volume) {
-	f.Algorithms = slices.Clone(f.Algorithms)
+// manual is the family (CID 7162) of what a person has drawn.
+const manual = "Manual Processing"
+
+// takeGiven brings the given masks onto the CT's own grid, and holds what cannot be used.
+func (f *Findings) takeGiven(opts *Options, pre, post *volume.Volume) {
 	for _, m := range []struct {
-		role string
-		mask **volume.Mask
-		ct   *volume.Volume
+		role  string
+		given *Given
+		ct    *volume.Volume
 	}{{"gtr", &opts.GTR, pre}, {"ptz", &opts.PTZ, post}} {
-		if *m.mask == nil {
+		g := m.given
+		if g.Mask == nil && g.Point == nil {
 			continue
 		}
-		for i, a := range f.Algorithms {
-			if a.Role == m.role {
-				f.Algorithms[i] = givenMask
-				f.Algorithms[i].Role = m.role
-			}
+		if g.What == "" {
+			g.What = "mask given with the scans"
 		}
-		if !(*m.mask).Geometry.Same(m.ct.Geometry) {
+		if g.Mask == nil {
+			continue
+		}
+		if !g.Mask.Geometry.Same(m.ct.Geometry) {
 			f.warn("the given mask %s lies on another grid than its CT and was brought onto it", m.role)
-			*m.mask = volume.ResampleNearest(*m.mask, m.ct.Geometry)
+			g.Mask = volume.ResampleNearest(g.Mask, m.ct.Geometry)
 		}
-		if (*m.mask).Count() == 0 {
+		if g.Mask.Count() == 0 {
 			f.hold("the given mask %s is empty, or lies outside of its CT", m.role)
 		}
 	}
 }
 
-// lesions finds the lesions of a pair, or takes them from the masks given.
-func lesions(ctx context.Context, in segment.LesionInput, gtr, ptz *volume.Mask) ([]segment.Lesion, error) {
-	if gtr != nil && ptz != nil {
-		toPre, err := in.Refine(ctx, ptz)
-		if err != nil {
-			return nil, err
+// nameGiven says, in the algorithms of the lesion that was marked, what was given for it.
+func (f *Findings) nameGiven(opts Options) {
+	f.Algorithms = slices.Clone(f.Algorithms)
+	for i := range f.Algorithms {
+		a := &f.Algorithms[i]
+		g := opts.GTR
+		switch a.Role {
+		case "gtr":
+		case "ptz":
+			g = opts.PTZ
+		default:
+			continue
 		}
-		return []segment.Lesion{{GTR: given(gtr), PTZ: given(ptz), ToPre: toPre, Laterality: side(gtr, in.PreLungs)}}, nil
-	}
-	found, err := segment.Lesions(ctx, in)
-	if err != nil || gtr == nil && ptz == nil {
-		return found, err
-	}
-	for _, l := range found {
-		if gtr != nil && meet(gtr, l.GTR.Mask) {
-			l.GTR = given(gtr)
-			return []segment.Lesion{l}, nil
+		if g.Mask == nil && g.Point == nil {
+			continue
 		}
-		if ptz != nil && meet(ptz, l.PTZ.Mask) {
-			l.PTZ = given(ptz)
-			return []segment.Lesion{l}, nil
+		a.Prompt, a.By = g.What, g.By
+		if g.Mask != nil {
+			a.Name, a.Version, a.Family, a.Source = "drawn, not computed", Version, manual, g.What
 		}
 	}
-	return nil, fmt.Errorf("the given mask lies on none of the %d lesions that were found: give the other mask too", len(found))
+}
+
+// lesions finds the lesions of a pair; what is given decides which, and takes the place of what would be found.
+func lesions(ctx context.Context, in segment.LesionInput, opts Options) ([]segment.Lesion, error) {
+	gtr, ptz := opts.GTR.Mask, opts.PTZ.Mask
+	if gtr == nil || ptz == nil {
+		in.Marks = segment.Marks{PreAt: opts.GTR.Point, PostAt: opts.PTZ.Point, GTR: gtr, PTZ: ptz}
+		return segment.Lesions(ctx, in)
+	}
+	toPre, err := in.Refine(ctx, ptz)
+	if err != nil {
+		return nil, err
+	}
+	return []segment.Lesion{{GTR: given(gtr), PTZ: given(ptz), ToPre: toPre, Laterality: side(gtr, in.PreLungs), Marked: true}}, nil
 }
 
 func given(m *volume.Mask) segment.Structure {
 	return segment.Structure{Mask: m, Level: volume.SignedDistance(m)}
 }
-
-func meet(a, b *volume.Mask) bool { return b != nil && volume.Intersect(a, b).Count() > 0 }
 
 // side is the lung that most of a mask on pre lies in; empty if it lies in none.
 func side(m *volume.Mask, lungs *segment.Lungs) string {

@@ -35,7 +35,7 @@ func TestGivenMasksOnRealPairs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			findings, err := analysis.Run(t.Context(), pre, post, analysis.Options{GTR: gtr, PTZ: ptz})
+			findings, err := analysis.Run(t.Context(), pre, post, analysis.Options{GTR: analysis.Given{Mask: gtr}, PTZ: analysis.Given{Mask: ptz}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,7 +16,7 @@ import (
 type Options struct {
 	MaxDays  int                // a longer interval between the scans is marked; 0: 180
 	Progress func(stage string) // called as each stage begins; nil: nobody watches
-	GTR, PTZ *volume.Mask       // tumour on pre and zone on post, drawn elsewhere; nil: they are found here
+	GTR, PTZ Given              // tumour on pre and zone on post, drawn or marked elsewhere; empty: they are found here
 }
 
 // Run analyses one pair and returns one Findings a lesion, or a single held one that says why nothing can be told. An
@@ -27,7 +27,7 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 		stage = func(string) {}
 	}
 	base := begin(pre, post, opts)
-	base.takeMasks(&opts, pre.Volume, post.Volume)
+	base.takeGiven(&opts, pre.Volume, post.Volume)
 	if len(base.Reasons) > 0 {
 		return []Findings{base}, nil
 	}
@@ -48,7 +48,7 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	near := nearLesion{fixed: post.Volume, moving: pre.Volume, lung: postLungs.Mask, start: affine}
 	found, err := lesions(ctx, segment.LesionInput{
 		Pre: pre.Volume, Post: post.Volume, PreLungs: preLungs, PostLungs: postLungs, ToPre: affine, Refine: near.refine,
-	}, opts.GTR, opts.PTZ)
+	}, opts)
 	if err != nil {
 		return base.holdOn(ctx, err)
 	}
@@ -57,6 +57,9 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	for i, l := range found {
 		stage(fmt.Sprintf("coverage of lesion %d of %d", i+1, len(found)))
 		f := base.forLesion(i+1, l)
+		if l.Marked {
+			f.nameGiven(opts)
+		}
 		if err := f.measure(ctx, l, pre, post, postLungs, field); err != nil {
 			return nil, err
 		}

@@ -145,7 +145,7 @@ func (c *caseData) caseGroup(l lesion) *item {
 		finding:       codeAssessment,
 		laterality:    l.f.Laterality,
 		algorithm:     tid4019(a.Name, a.Version, c.opts.Manufacturer, c.parameters()),
-		comments:      c.sentences(l),
+		comments:      c.comments(l),
 		measurements:  caseMeasurements(l.f),
 		segmentation:  c.segmentationReference(s),
 		segment:       n,

@@ -84,7 +84,7 @@ func (c *caseData) segmentItem(number int, s segment) *dataset {
 
 	a := s.algorithm(c.opts.Version)
 	kind := "AUTOMATIC"
-	if a.Family == familyManual {
+	if a.Family == familyManual || a.Prompt != "" {
 		kind = "SEMIAUTOMATIC"
 	}
 	d.put(tag.SegmentAlgorithmType, kind)

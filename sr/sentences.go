@@ -3,6 +3,7 @@ package sr
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"rfanode/analysis"
@@ -30,6 +31,12 @@ func (c *caseData) sentences(l lesion) []string {
 	return append(out, RUO)
 }
 
+// comments are the sentences of the report: with the names of those who drew or marked something, before the last one.
+func (c *caseData) comments(l lesion) []string {
+	all := c.sentences(l)
+	return slices.Insert(all, len(all)-1, promptNames(l.f)...)
+}
+
 // resultSentences say what the findings say; parts that do not exist are left out. slices is the number of slices of
 // the post series.
 func resultSentences(f *analysis.Findings, slices int) []string {
@@ -45,6 +52,7 @@ func resultSentences(f *analysis.Findings, slices int) []string {
 	if s := registrationSentence(f.Registration); s != "" {
 		out = append(out, s)
 	}
+	out = append(out, promptSentences(f)...)
 	if r := reviewReasons(f); len(r) > 0 && f.Status == analysis.Final {
 		out = append(out, "Review required: "+strings.Join(r, "; "))
 	}
@@ -137,6 +145,42 @@ func registrationSentence(r analysis.Registration) string {
 		s += ", linear part fell back to a translation"
 	}
 	return s
+}
+
+// prompts are the algorithms that a person gave something for, with what a reader calls their structures.
+func prompts(f *analysis.Findings) (names []string, of []analysis.Algorithm) {
+	for _, a := range f.Algorithms {
+		if name := map[string]string{"gtr": "Tumor", "ptz": "Ablation zone"}[a.Role]; name != "" && a.Prompt != "" {
+			names, of = append(names, name), append(of, a)
+		}
+	}
+	return names, of
+}
+
+// promptSentences say whose contour or mark was used.
+func promptSentences(f *analysis.Findings) []string {
+	var out []string
+	names, of := prompts(f)
+	for i, a := range of {
+		how := "segmented by " + a.Name + " at the "
+		if a.Family == familyManual {
+			how = "not computed, but taken from the "
+		}
+		out = append(out, names[i]+": "+how+a.Prompt)
+	}
+	return out
+}
+
+// promptNames say who drew or marked it: for the report only, never for pictures, logs or files outside of DICOM.
+func promptNames(f *analysis.Findings) []string {
+	var out []string
+	names, of := prompts(f)
+	for i, a := range of {
+		if a.By != "" {
+			out = append(out, names[i]+": drawn or marked by "+a.By)
+		}
+	}
+	return out
 }
 
 // reviewReasons are the warnings, and that no trained model drew the structures where that is so.

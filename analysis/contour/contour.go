@@ -5,7 +5,7 @@
 // CT or empty is refused with the reason in plain words; nothing is moved or guessed.
 //
 // Objects come from anywhere: the encoding is checked (dimse.CheckDataSet) before anything is read, sizes and numbers
-// are bounded, and a fault in them is an error, never a panic. The package knows nothing of tumours, zones or cases.
+// are bounded, and a fault in them is an error, never a panic. Words say which structure stands for the tumour and which for the zone; the package knows nothing of cases.
 package contour
 
 import (
@@ -282,4 +282,25 @@ func firstOf(s ...string) string {
 		}
 	}
 	return ""
+}
+
+// Origin says in words what structure i is and where it comes from, without any person's name: "contour in the SEG
+// 1.2.3, segment 1, made 2024-03-01 with Vendor Viewer".
+func (c *Contour) Origin(i int) string {
+	s := c.Structures[i]
+	what, part := "point", map[Kind]string{SEG: "segment", RTSTRUCT: "ROI", SR: "measurement"}[c.Kind]
+	if s.Area() {
+		what = "contour"
+	}
+	text := fmt.Sprintf("%s in the %s %s, %s %d", what, c.Kind, c.SOPInstanceUID, part, s.Number)
+	if s.Algorithm == "AUTOMATIC" {
+		text += ", made by a program"
+	}
+	if !c.Made.IsZero() {
+		text += ", of " + c.Made.Format("2006-01-02 15:04")
+	}
+	if with := strings.TrimSpace(c.Maker.Manufacturer + " " + c.Maker.Model); with != "" {
+		text += ", drawn with " + with
+	}
+	return text
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"rfanode/analysis"
+	"rfanode/analysis/contour"
 	"rfanode/analysis/ct"
 	"rfanode/analysis/volume"
 	"rfanode/config"
@@ -23,8 +24,8 @@ type analyzeCmd struct {
 	Pre  string `arg:"" help:"CT before the ablation: a folder with one DICOM series, or a .nii.gz file."`
 	Post string `arg:"" help:"CT after the ablation."`
 	Out  string `short:"o" required:"" placeholder:"DIR" help:"Folder for findings.json, masks, SR, SEG and summary.png."`
-	GTR  string `name:"gtr" placeholder:"FILE" help:"Tumour on the CT before, drawn elsewhere (.nii.gz); left out: found here."`
-	PTZ  string `name:"ptz" placeholder:"FILE" help:"Ablation zone on the CT after, drawn elsewhere (.nii.gz)."`
+	GTR  string `name:"gtr" placeholder:"FILE" help:"Tumour on the CT before, drawn elsewhere: .nii.gz, or DICOM SEG, RTSTRUCT or SR (a point), as FILE or FILE#SEGMENT; left out: found here."`
+	PTZ  string `name:"ptz" placeholder:"FILE" help:"Ablation zone on the CT after, in the same way."`
 	JSON bool   `help:"Print the findings as JSON on standard output."`
 	Font string `placeholder:"FILE" help:"Font for text beyond Latin in the summary image."`
 }
@@ -44,11 +45,11 @@ func (c *analyzeCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("post series %s: %w", c.Post, err)
 	}
 	options := analysis.Options{Progress: func(s string) { show.stage("%s", s) }}
-	if options.GTR, err = readMask(c.GTR); err != nil {
-		return err
+	if options.GTR, err = readGiven(c.GTR, pre, contour.Tumour); err != nil {
+		return fmt.Errorf("tumour: %w", err)
 	}
-	if options.PTZ, err = readMask(c.PTZ); err != nil {
-		return err
+	if options.PTZ, err = readGiven(c.PTZ, post, contour.Zone); err != nil {
+		return fmt.Errorf("ablation zone: %w", err)
 	}
 	findings, err := analysis.Run(ctx, pre, post, options)
 	if err != nil {
@@ -95,14 +96,6 @@ func readSeries(ctx context.Context, path string) (*ct.Series, error) {
 		return ct.FromNIfTI(path)
 	}
 	return ct.LoadDir(ctx, path)
-}
-
-// readMask reads a mask, or nothing where none is named.
-func readMask(path string) (*volume.Mask, error) {
-	if path == "" {
-		return nil, nil
-	}
-	return volume.ReadMaskNIfTI(path)
 }
 
 // writeFindings writes what people and programs read: findings, masks on the CT grids, the picture. Further lesions have
