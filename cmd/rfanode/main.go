@@ -31,6 +31,7 @@ type cli struct {
 	Check    checkCmd         `cmd:"" help:"Check the configuration, the data folder, the port and every peer."`
 	Cases    casesCmd         `cmd:"" help:"List the cases and their state; release or drop a held one."`
 	Register registerCmd      `cmd:"" help:"Register two CTs: move points, images and masks, write the field."`
+	Segment  segmentCmd       `cmd:"" help:"Run an nnU-Net model on one CT: a label for every voxel."`
 	Features featuresCmd      `cmd:"" help:"Radiomics as PyRadiomics 3.0.1 gives them: one case, or a table of cases."`
 	Phantom  phantomCmd       `cmd:"" help:"Make synthetic CT pairs with known truth."`
 	Config   configCmd        `cmd:"" help:"Print the documented example configuration."`

@@ -44,15 +44,15 @@ type Model struct {
 
 // Description says which model it is, for the results.
 type Description struct {
-	Name          string   // of the sidecar; a bare folder's own name
-	Version       string   // empty for a bare folder
-	SHA256        string   // over plans, labels and the weights of all folds
-	Configuration string   // "3d_fullres"
-	Folds         int      // averaged
-	Labels        []string // by name, background left out, sorted
-	Training      string   // what it was trained on, as its maker says
-	Licence       string
-	Runtime       string // version of ONNX Runtime
+	Name          string   `json:"name"`               // of the sidecar; a bare folder's own name
+	Version       string   `json:"version"`            // empty for a bare folder
+	SHA256        string   `json:"sha256"`             // over plans, labels and the weights of all folds
+	Configuration string   `json:"configuration"`      // "3d_fullres"
+	Folds         int      `json:"folds"`              // averaged
+	Labels        []string `json:"labels"`             // by name, background left out, sorted
+	Training      string   `json:"training,omitempty"` // what it was trained on, as its maker says
+	Licence       string   `json:"licence,omitempty"`
+	Runtime       string   `json:"onnxruntime"` // version of ONNX Runtime
 }
 
 // bareNetwork is the weights' name in a folder without sidecar.
