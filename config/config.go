@@ -24,20 +24,21 @@ var Example string
 
 // Config is the whole configuration. Each field is described in rfanode.toml.
 type Config struct {
-	AETitle      string        `toml:"ae_title"`
-	Listen       string        `toml:"listen"`
-	Data         string        `toml:"data"`
-	AllowAnyPeer bool          `toml:"allow_any_peer"`
-	Peers        []Peer        `toml:"peer"`
-	Destinations []Destination `toml:"destination"`
-	TLS          TLS           `toml:"tls"`
-	Identity     Identity      `toml:"identity"`
-	Series       Series        `toml:"series"`
-	Analysis     Analysis      `toml:"analysis"`
-	Delivery     Delivery      `toml:"delivery"`
-	Report       Report        `toml:"report"`
-	Limits       Limits        `toml:"limits"`
-	Log          Log           `toml:"log"`
+	AETitle              string        `toml:"ae_title"`
+	Listen               string        `toml:"listen"`
+	Data                 string        `toml:"data"`
+	AllowAnyPeer         bool          `toml:"allow_any_peer"`
+	AcceptUnknownClasses bool          `toml:"accept_unknown_classes"`
+	Peers                []Peer        `toml:"peer"`
+	Destinations         []Destination `toml:"destination"`
+	TLS                  TLS           `toml:"tls"`
+	Identity             Identity      `toml:"identity"`
+	Series               Series        `toml:"series"`
+	Analysis             Analysis      `toml:"analysis"`
+	Delivery             Delivery      `toml:"delivery"`
+	Report               Report        `toml:"report"`
+	Limits               Limits        `toml:"limits"`
+	Log                  Log           `toml:"log"`
 }
 
 // Peer may send to us.

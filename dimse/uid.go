@@ -1,6 +1,9 @@
 package dimse
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Identifiers of PS3.6 annex A that the protocol itself needs.
 const (
@@ -28,6 +31,15 @@ var notStorage = map[string]bool{
 	"200.4": true, "200.5": true, "200.6": true, "201.1.1": true,
 	"201.2": true, "201.3": true, "201.4": true, "201.5": true, "201.6": true,
 }
+
+// StorageClass is a storage SOP class of the standard.
+type StorageClass struct {
+	UID, Name string
+	Retired   bool
+}
+
+// StorageClasses lists the storage SOP classes that the standard names, in the order of their UIDs. It is the caller's.
+func StorageClasses() []StorageClass { return slices.Clone(storageClasses) }
 
 // IsStorageClass says whether uid is a standard storage SOP class, as far as its number tells: every UID in the arc of
 // the storage classes counts, so that a class newer than this program is stored too.

@@ -2,6 +2,8 @@ package ct
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,9 +35,11 @@ const (
 // bounded, and everything must fit into the file.
 type dataset struct {
 	transferSyntax string
+	order          binary.ByteOrder // of numbers
 	values         map[tag][]byte
-	pixelOffset    int64 // 0: no pixel data
+	pixelOffset    int64 // 0: no pixel data; deflated: in the data set once inflated
 	pixelLength    int64 // -1: encapsulated (undefined length)
+	metaLength     int64 // bytes of the file before the data set
 }
 
 // readDataset walks a file (PS3.10 7.1, PS3.5 7) up to its pixel data and keeps the top-level attributes that want
@@ -58,7 +62,7 @@ func readDataset(path string, want map[tag]bool) (*dataset, error) {
 
 func walkFile(r io.ReaderAt, size int64, want map[tag]bool) (*dataset, error) {
 	w := &walker{in: io.NewSectionReader(r, 0, size), size: size, want: want, explicit: true,
-		out: &dataset{values: map[tag][]byte{}}}
+		out: &dataset{values: map[tag][]byte{}, order: binary.LittleEndian}}
 	w.buf = bufio.NewReaderSize(w.in, 16<<10)
 	preamble, err := w.take(132)
 	if err != nil || string(preamble[128:]) != "DICM" {
@@ -67,11 +71,16 @@ func walkFile(r io.ReaderAt, size int64, want map[tag]bool) (*dataset, error) {
 	if err := w.meta(); err != nil {
 		return nil, fmt.Errorf("file meta information: %w", err)
 	}
+	w.out.metaLength = w.at
 	switch uid := w.out.transferSyntax; uid {
 	case implicitLittle:
 		w.explicit = false
-	case explicitBig, deflated:
-		return nil, fmt.Errorf("%w: %s", ErrTransferSyntax, transferSyntaxName(uid))
+	case explicitBig:
+		w.out.order = binary.BigEndian
+	case deflated:
+		if err := w.inflate(); err != nil {
+			return nil, err
+		}
 	case "":
 		return nil, errors.New("file meta information: no Transfer Syntax UID (0002,0010)")
 	}
@@ -93,6 +102,31 @@ type walker struct {
 	want     map[tag]bool
 	out      *dataset
 	scratch  []byte
+}
+
+// inflate makes the walker go on in the inflated data set (PS3.5 A.5), which offsets count from then on.
+func (w *walker) inflate() error {
+	data, err := inflate(io.NewSectionReader(w.in, w.at, w.size-w.at), w.size)
+	if err != nil {
+		return err
+	}
+	w.at, w.size = 0, int64(len(data))
+	w.in = io.NewSectionReader(bytes.NewReader(data), 0, w.size)
+	w.buf.Reset(w.in)
+	return nil
+}
+
+// inflate inflates a data set of a file of size bytes. It stops at what no CT needs: 64 MiB and 100 times the file.
+func inflate(r io.Reader, size int64) ([]byte, error) {
+	limit := 64<<20 + 100*size
+	data, err := io.ReadAll(io.LimitReader(flate.NewReader(bufio.NewReader(r)), limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("inflating the data set: %w", err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("the data set inflates to more than %d bytes", limit)
+	}
+	return data, nil
 }
 
 // take returns the next n bytes, valid until the next call.
@@ -144,21 +178,25 @@ func (w *walker) next(explicit bool) (element, error) {
 	if err != nil {
 		return e, err
 	}
-	e.tag = tag(uint32(binary.LittleEndian.Uint16(b))<<16 | uint32(binary.LittleEndian.Uint16(b[2:])))
+	order := w.out.order
+	if !explicit {
+		order = binary.LittleEndian
+	}
+	e.tag = tag(uint32(order.Uint16(b))<<16 | uint32(order.Uint16(b[2:])))
 	if !explicit || e.tag>>16 == 0xFFFE {
-		e.length = binary.LittleEndian.Uint32(b[4:])
+		e.length = order.Uint32(b[4:])
 		return e, nil
 	}
 	if !capital(b[4]) || !capital(b[5]) {
 		return e, fmt.Errorf("%s at offset %d has no value representation", e.tag, w.at-8)
 	}
 	e.vr = string(b[4:6])
-	e.length = uint32(binary.LittleEndian.Uint16(b[6:]))
+	e.length = uint32(order.Uint16(b[6:]))
 	if strings.Contains(longVR, e.vr) {
 		if b, err = w.take(4); err != nil {
 			return e, err
 		}
-		e.length = binary.LittleEndian.Uint32(b)
+		e.length = order.Uint32(b)
 	}
 	return e, nil
 }

@@ -1,7 +1,6 @@
 package ct
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"strconv"
@@ -41,6 +40,7 @@ type InstanceHeader struct {
 	Slope          float64       // HU per stored unit
 	Intercept      float64       // HU
 	padding        *paddingRange // stored values that are no measurement
+	metaLength     int64         // bytes of the file before its data set
 	pixelOffset    int64
 	pixelLength    int64 // −1: encapsulated
 	pixelIsPresent bool
@@ -135,9 +135,9 @@ var wanted = func() map[tag]bool {
 	return w
 }()
 
-// ReadHeader reads one DICOM file up to its pixels. It accepts any kind of object in Implicit or Explicit VR Little
-// Endian data sets, compressed pixels included, and refuses what is no DICOM file (ErrNotDICOM), what is encoded in
-// another way (ErrTransferSyntax) and what breaks off or contradicts itself.
+// ReadHeader reads one DICOM file up to its pixels. It accepts any kind of object in any transfer syntax of the standard,
+// whether its pixels can be decoded or not, and refuses what is no DICOM file (ErrNotDICOM) and what breaks off or
+// contradicts itself.
 func ReadHeader(path string) (InstanceHeader, error) {
 	d, err := readDataset(path, wanted)
 	if err != nil {
@@ -158,7 +158,7 @@ func (d *dataset) header() InstanceHeader {
 		Rows: d.number(tagRows, 0), Columns: d.number(tagColumns, 0), SamplesPerPix: d.number(tagSamples, 1),
 		Photometric: d.plain(tagPhotometric), BitsAllocated: d.number(tagBitsAllocated, 0), BitsStored: d.number(tagBitsStored, 0),
 		HighBit: d.number(tagHighBit, 0), Signed: d.number(tagPixelRep, 0) == 1, Frames: 1,
-		pixelOffset: d.pixelOffset, pixelLength: d.pixelLength, pixelIsPresent: d.pixelOffset > 0}
+		metaLength: d.metaLength, pixelOffset: d.pixelOffset, pixelLength: d.pixelLength, pixelIsPresent: d.pixelOffset > 0}
 	for _, t := range texts {
 		t.put(&h.Header, decodeText(d.values[t.tag], charsets))
 	}
@@ -182,10 +182,10 @@ func (d *dataset) header() InstanceHeader {
 		h.SliceThickness = t[0]
 	}
 	if v := d.values[tagPadding]; len(v) == 2 {
-		p := paddingRange{value: binary.LittleEndian.Uint16(v)}
+		p := paddingRange{value: d.order.Uint16(v)}
 		p.limit = p.value
 		if l := d.values[tagPaddingLimit]; len(l) == 2 {
-			p.limit = binary.LittleEndian.Uint16(l)
+			p.limit = d.order.Uint16(l)
 		}
 		h.padding = &p
 	}
@@ -215,7 +215,7 @@ func (d *dataset) plain(t tag) string { return strings.Trim(string(d.values[t]),
 // number is a US value.
 func (d *dataset) number(t tag, absent int) int {
 	if v := d.values[t]; len(v) >= 2 {
-		return int(binary.LittleEndian.Uint16(v))
+		return int(d.order.Uint16(v))
 	}
 	return absent
 }

@@ -2,11 +2,9 @@ package ct
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -79,23 +77,6 @@ func loadStack(ctx context.Context, headers []InstanceHeader) (*Series, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// readPixels reads the slice's pixels as HU by a table of all 16-bit patterns; CheckStack has found the header possible.
-func (h *InstanceHeader) readPixels(out, table []float32) error {
-	f, err := os.Open(h.Path)
-	if err != nil {
-		return fmt.Errorf("reading pixels: %w", err)
-	}
-	defer f.Close()
-	raw := make([]byte, 2*len(out))
-	if _, err := f.ReadAt(raw, h.pixelOffset); err != nil {
-		return fmt.Errorf("reading the pixels of %s: %w", h.Path, err)
-	}
-	for i := range out {
-		out[i] = table[binary.LittleEndian.Uint16(raw[2*i:])]
-	}
-	return nil
 }
 
 // scaling is how a slice's pixel cells become HU.

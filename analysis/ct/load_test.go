@@ -220,7 +220,7 @@ func TestHostileFiles(t *testing.T) {
 		"empty": {nil, "not a DICOM file"}, "text": {[]byte(strings.Repeat("x", 500)), "not a DICOM file"},
 		"cut in the header": {good[:400], "breaks off"}, "cut in the pixels": {good[:len(good)-10], "cut short"}, "lying length": {lying, "cut short"},
 		"nested": {deep.encode(explicitLittle), "nested deeper"}, "long name": {long.encode(explicitLittle), "at most"},
-		"big endian": {small().slice(0).encode(explicitBig), "Explicit VR Big Endian"}, "deflated": {small().slice(0).encode(deflated), "Deflated"},
+		"not big endian": {small().slice(0).encode(explicitBig), "before the end"}, "not deflated": {small().slice(0).encode(deflated), "inflating"},
 	}
 	for name, c := range cases {
 		path := filepath.Join(t.TempDir(), "f.dcm")

@@ -167,24 +167,28 @@ func checkAlike(headers []InstanceHeader) error {
 	return nil
 }
 
-// checkPixels: one 16-bit grey sample a pixel, uncompressed, as many bytes as the size says, scaled to HU.
+// checkPixels: one 16-bit grey sample a pixel, in a transfer syntax that can be decoded; uncompressed, as many bytes as
+// the size says; scaled to HU. What compressed pixels are called is not asked: some senders leave the photometric
+// interpretation of a colour image behind.
 func checkPixels(headers []InstanceHeader) error {
 	for _, h := range headers {
 		bad := func(format string, args ...any) error {
 			return refuse(Pixels, "image %s: "+format, append([]any{h.InstanceNumber}, args...)...)
 		}
 		switch {
-		case h.TransferSyntaxUID != implicitLittle && h.TransferSyntaxUID != explicitLittle:
+		case !canDecode(h.TransferSyntaxUID):
 			return bad("its pixels are compressed as %s: send Explicit or Implicit VR Little Endian", transferSyntaxName(h.TransferSyntaxUID))
 		case h.Rows < 1 || h.Columns < 1 || h.Rows > maxSide || h.Columns > maxSide:
 			return bad("%d rows and %d columns are not possible", h.Rows, h.Columns)
-		case h.SamplesPerPix != 1 || h.Frames != 1 || h.Photometric != "MONOCHROME2" && h.Photometric != "MONOCHROME1":
+		case h.SamplesPerPix != 1 || h.Frames != 1 || !h.grey():
 			return bad("%d frames of %d samples, %s: a CT slice has one grey sample a pixel", h.Frames, h.SamplesPerPix, h.Photometric)
 		case h.BitsAllocated != 16 || h.BitsStored < 8 || h.BitsStored > 16 || h.HighBit < h.BitsStored-1 || h.HighBit > 15:
 			return bad("%d bits in %d with high bit %d are not supported", h.BitsStored, h.BitsAllocated, h.HighBit)
 		case !h.pixelIsPresent:
 			return bad("it has no pixel data")
-		case h.pixelLength != int64(h.Rows)*int64(h.Columns)*2:
+		case h.encapsulated() != (h.pixelLength < 0):
+			return bad("its pixel data are not in the form of %s", transferSyntaxName(h.TransferSyntaxUID))
+		case !h.encapsulated() && h.pixelLength != int64(h.Rows)*int64(h.Columns)*2:
 			return bad("%d bytes of pixels where %d × %d pixels need %d", h.pixelLength, h.Columns, h.Rows, int64(h.Rows)*int64(h.Columns)*2)
 		case !h.RescaleStated:
 			return bad("rescale slope or intercept is missing, so its values are no Hounsfield units")

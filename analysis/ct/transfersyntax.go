@@ -1,6 +1,10 @@
 package ct
 
-import "errors"
+import (
+	"slices"
+
+	"rfanode/analysis/ct/codec"
+)
 
 // Transfer syntaxes that are told apart here (PS3.5 Annex A).
 const (
@@ -10,8 +14,41 @@ const (
 	explicitBig    = "1.2.840.10008.1.2.2"
 )
 
-// ErrTransferSyntax says that the pixels, or the whole data set, are encoded in a way that is not read.
-var ErrTransferSyntax = errors.New("transfer syntax not supported, send Explicit or Implicit VR Little Endian")
+// TransferSyntaxes lists the transfer syntaxes whose CT can be read, the order in which a receiver should prefer them:
+// what needs no decoding first, what loses nothing before what does.
+func TransferSyntaxes() []string {
+	all := []string{explicitLittle, implicitLittle, deflated}
+	for _, uid := range codec.TransferSyntaxes() {
+		if !codec.Lossy(uid) {
+			all = append(all, uid)
+		}
+	}
+	all = append(all, explicitBig)
+	for _, uid := range codec.TransferSyntaxes() {
+		if codec.Lossy(uid) {
+			all = append(all, uid)
+		}
+	}
+	return all
+}
+
+func canDecode(uid string) bool { return slices.Contains(TransferSyntaxes(), uid) }
+
+// encapsulated says whether the pixel data of the transfer syntax are fragments.
+func (h *InstanceHeader) encapsulated() bool { return codec.CanDecode(h.TransferSyntaxUID) }
+
+// grey says whether the pixels are grey values: called so, or compressed with another name left behind.
+func (h *InstanceHeader) grey() bool {
+	return h.Photometric == "MONOCHROME2" || h.Photometric == "MONOCHROME1" || h.encapsulated() && h.Photometric != "PALETTE COLOR"
+}
+
+// TransferSyntaxName is the name that the standard gives a transfer syntax; its UID if it is not known here.
+func TransferSyntaxName(uid string) string {
+	if name, ok := transferSyntaxNames[uid]; ok {
+		return name
+	}
+	return uid
+}
 
 var transferSyntaxNames = map[string]string{
 	implicitLittle:              "Implicit VR Little Endian",

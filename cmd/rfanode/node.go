@@ -68,9 +68,11 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 			Associations: c.Limits.Associations, PerPeer: max(1, c.Limits.Associations/4),
 			MaxDataSet: int64(c.Limits.ObjectMiB) << 20, Timeouts: dimse.Timeouts{Idle: c.Limits.Idle.Duration},
 		},
-		Archive: store,
-		Log:     log,
-		Stored:  func(e archive.Entry) { n.received(context.WithoutCancel(ctx), e) },
+		TransferSyntaxes:     ct.TransferSyntaxes(),
+		AcceptUnknownClasses: c.AcceptUnknownClasses,
+		Archive:              store,
+		Log:                  log,
+		Stored:               func(e archive.Entry) { n.received(context.WithoutCancel(ctx), e) },
 	}
 	n.server.Peers, n.server.Identity, n.server.Users = senderRules(c)
 	n.committer = &scp.Committer{Dir: filepath.Join(c.Data, "commitment"), Archive: store,
