@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"rfanode/analysis"
+	"rfanode/analysis/contour"
 	"rfanode/analysis/ct"
 	"rfanode/sr"
 )
@@ -20,6 +21,7 @@ import (
 // Where a held case stopped.
 const (
 	holdPairing  = "pairing"  // before its analysis: the identity of the patient is in doubt
+	holdContour  = "contour"  // before its analysis: a contour that came for it is unclear
 	holdAnalysis = "analysis" // the analysis holds its findings
 )
 
@@ -32,6 +34,7 @@ type input struct {
 	prePaths, postPaths []string
 	created             time.Time
 	releasedAt          int64
+	contours            []usedContour
 }
 
 // result is what an analysis has come to.
@@ -73,8 +76,9 @@ func (r *Router) claim(ctx context.Context, job *river.Job[analyseArgs]) (in inp
 	}
 	err = inTx(ctx, r.db.state, func(tx *sql.Tx) error {
 		var jobID, created int64
-		err := tx.QueryRowContext(ctx, `SELECT job, created_at, released_at FROM cases WHERE id = ?`, in.id).
-			Scan(&jobID, &created, &in.releasedAt)
+		var contours string
+		err := tx.QueryRowContext(ctx, `SELECT job, created_at, released_at, contours FROM cases WHERE id = ?`, in.id).
+			Scan(&jobID, &created, &in.releasedAt, &contours)
 		if errors.Is(err, sql.ErrNoRows) || jobID != job.ID {
 			return nil // a job of an earlier release of the case
 		}
@@ -83,6 +87,9 @@ func (r *Router) claim(ctx context.Context, job *river.Job[analyseArgs]) (in inp
 		}
 		in.created = fromMicros(created)
 		if ok, err = r.move(ctx, tx, in.id, Analysing, "", Queued, Analysing); err != nil || !ok {
+			return err
+		}
+		if in.contours, err = usedContours(ctx, tx, contours); err != nil {
 			return err
 		}
 		for role, to := range map[string]*[]string{"pre": &in.prePaths, "post": &in.postPaths} {
@@ -114,7 +121,11 @@ func (r *Router) runCase(ctx context.Context, in input) (res result, err error) 
 	if err != nil {
 		return held("the post series cannot be loaded", err)
 	}
-	findings, err := r.opts.Analyse(ctx, pre, post)
+	given, err := r.given(ctx, in, pre, post)
+	if err != nil {
+		return held("the case cannot use what was drawn", err)
+	}
+	findings, err := r.opts.Analyse(ctx, pre, post, given)
 	if err != nil {
 		return result{}, err
 	}
@@ -133,6 +144,10 @@ func (r *Router) runCase(ctx context.Context, in input) (res result, err error) 
 
 // held turns what is wrong with the images into a result; other errors stay errors.
 func held(what string, err error) (result, error) {
+	var drawn *contour.Error
+	if errors.As(err, &drawn) {
+		return result{state: Held, reason: what + ": " + err.Error()}, nil
+	}
 	var stack *ct.StackError
 	if errors.As(err, &stack) {
 		return result{state: Held, reason: what + ": " + stackReason(stack)}, nil

@@ -51,6 +51,7 @@ type Case struct {
 	PatientID   string    `json:"patient_id,omitempty"`
 	Issuer      string    `json:"issuer_of_patient_id,omitempty"`
 	Series      []Series  `json:"series"`
+	Contours    []Contour `json:"contours,omitempty"` // drawn or marked by a person and used
 	Objects     []Object  `json:"objects,omitempty"`
 	Folder      string    `json:"folder,omitempty"`      // findings.json, summary.png and the objects, once there are any
 	Predecessor string    `json:"predecessor,omitempty"` // the case this one replaces
@@ -69,6 +70,13 @@ type Series struct {
 	Description       string    `json:"description,omitempty"`
 	Acquired          time.Time `json:"acquired,omitzero"`
 	Instances         int       `json:"instances"`
+}
+
+// Contour is what a person, or another program, has drawn or marked and a case stands on.
+type Contour struct {
+	Role           string `json:"role"` // gtr: the tumour; ptz: the ablation zone
+	SOPInstanceUID string `json:"sop_instance_uid"`
+	Structure      int    `json:"structure"` // its position in the object, from 1
 }
 
 // Object is one result object with its fate at each destination.
@@ -115,8 +123,12 @@ func (r *Router) Cases(ctx context.Context) ([]Case, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the series: %w", err)
 	}
-	cases := make([]Case, 0, len(ids)+len(loose))
-	for _, id := range append(ids, loose...) {
+	drawn, err := collect(ctx, r.db.index, scanText, `SELECT id FROM contour WHERE state IN (?, ?)`, ContourRefused, ContourWaiting)
+	if err != nil {
+		return nil, fmt.Errorf("list the contours: %w", err)
+	}
+	cases := make([]Case, 0, len(ids)+len(loose)+len(drawn))
+	for _, id := range slices.Concat(ids, loose, drawn) {
 		c, err := r.Case(ctx, id)
 		if errors.Is(err, ErrNoCase) {
 			continue // became part of a case meanwhile
@@ -142,6 +154,9 @@ func (r *Router) Case(ctx context.Context, id string) (Case, error) {
 		c, err = r.loadSeries(ctx, normalID(id))
 	}
 	if errors.Is(err, sql.ErrNoRows) {
+		c, err = r.loadContour(ctx, normalID(id))
+	}
+	if errors.Is(err, sql.ErrNoRows) {
 		return Case{}, fmt.Errorf("case %q: %w", id, ErrNoCase)
 	}
 	if err != nil {
@@ -156,11 +171,19 @@ func (r *Router) loadCase(ctx context.Context, id string) (Case, error) {
 	c := Case{ID: id}
 	var pre, post string
 	var created, updated int64
-	err := r.db.index.QueryRowContext(ctx, `SELECT state, reason, patient_id, issuer, pre_series, post_series, predecessor, released_at > 0,
+	var contours string
+	err := r.db.index.QueryRowContext(ctx, `SELECT state, reason, patient_id, issuer, pre_series, post_series, contours, predecessor, released_at > 0,
 		created_at, updated_at FROM cases WHERE id = ?`, id).
-		Scan(&c.State, &c.Reason, &c.PatientID, &c.Issuer, &pre, &post, &c.Predecessor, &c.Released, &created, &updated)
+		Scan(&c.State, &c.Reason, &c.PatientID, &c.Issuer, &pre, &post, &contours, &c.Predecessor, &c.Released, &created, &updated)
 	if err != nil {
 		return Case{}, err
+	}
+	set, err := readContourSet(contours)
+	if err != nil {
+		return Case{}, err
+	}
+	for _, u := range set.Used {
+		c.Contours = append(c.Contours, Contour{Role: string(u.Role), SOPInstanceUID: u.SOP, Structure: u.Structure + 1})
 	}
 	c.Created, c.Updated = fromMicros(created), fromMicros(updated)
 	c.Series, err = collect(ctx, r.db.index, scanSeries, seriesColumns+` WHERE s.series_uid IN (?, ?) OR

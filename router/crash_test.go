@@ -52,14 +52,14 @@ func childNode(args []string) error {
 		Client: &dimse.Client{}, Destinations: []Destination{{Name: "pacs", Peer: dimse.Peer{AETitle: "PACS", Address: address}}},
 		Log:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Changed: func(c Case) { tell("%s %s", strings.ReplaceAll(string(c.State), " ", "_"), c.ID) },
-		Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+		Analyse: func(ctx context.Context, pre, post *ct.Series, _ analysis.Options) ([]analysis.Findings, error) {
 			tell("begin %d", len(post.Instances))
 			select {
 			case <-time.After(takes):
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
-			return finalFindings(ctx, pre, post)
+			return finalFindings(ctx, pre, post, analysis.Options{})
 		}})
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ type facts struct {
 	Acquired          time.Time `json:"acquired,omitzero"`
 	Kernel            string    `json:"kernel,omitempty"`
 	Original          bool      `json:"original"` // ImageType value 1 is ORIGINAL
+	Frame             string    `json:"frame_of_reference,omitempty"`
 	Columns           int       `json:"columns"`
 	Slices            int       `json:"slices"`
 	StepMM            float64   `json:"step_mm"`   // between slices, from positions
@@ -40,6 +41,7 @@ func factsOf(headers []ct.InstanceHeader) facts {
 		Sex:               first.Sex,
 		Kernel:            strings.ToUpper(strings.TrimSpace(first.ConvolutionKernel)),
 		Original:          true,
+		Frame:             first.FrameOfReferenceUID,
 		Columns:           first.Columns,
 		Slices:            len(headers),
 		FieldMM:           math.Min(float64(first.Columns)*first.PixelSpacing[1], float64(first.Rows)*first.PixelSpacing[0]),

@@ -149,7 +149,7 @@ func put(b *bytes.Buffer, group, element uint16, vr string, value []byte) {
 	}
 	head := binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(nil, group), element)
 	head = append(head, vr...)
-	if vr == "OB" || vr == "OW" {
+	if vr == "OB" || vr == "OW" || vr == "SQ" || vr == "UT" {
 		head = binary.LittleEndian.AppendUint32(append(head, 0, 0), uint32(len(value)))
 	} else {
 		head = binary.LittleEndian.AppendUint16(head, uint16(len(value)))
@@ -173,7 +173,7 @@ func enter(ctx context.Context, r *Router, paths ...string) error {
 }
 
 // finalFindings is what an analysis of any test pair finds: boxes in the middle of the grid.
-func finalFindings(_ context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+func finalFindings(_ context.Context, pre, post *ct.Series, given analysis.Options) ([]analysis.Findings, error) {
 	box := func(g volume.Geometry, half int) *analysis.Structure {
 		m := volume.NewMask(g)
 		c := [3]int{g.Size[0] / 2, g.Size[1] / 2, g.Size[2] / 2}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rfanode/analysis"
+	"rfanode/analysis/contour"
 	"rfanode/analysis/ct"
 	"rfanode/dimse"
 	"rfanode/sr"
@@ -14,18 +15,21 @@ import (
 
 // Options of a Router. Dir is required; every other zero value works.
 type Options struct {
-	Dir          string                                                                       // data folder: rfanode.db, results/, the lock of the node
-	Client       *dimse.Client                                                                // sends to destinations; nil only without destinations
-	Destinations []Destination                                                                // none: results are kept in Dir
-	QuietTime    time.Duration                                                                // a series without a new instance for this long is looked at; 0: 30 s
-	Rules        Rules                                                                        // words that tell pre from post
-	Retry        Retry                                                                        // of deliveries
-	AnalysisTime time.Duration                                                                // a longer analysis is stopped; 0: 30 min
-	Parallel     int                                                                          // analyses at once; 0: 1 (each may use all cores)
-	SR           sr.Options                                                                   // how objects are made; Created, Predecessor and the series number are set for each case
-	Log          *slog.Logger                                                                 // nil: discarded
-	Analyse      func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) // nil: analysis.Run
-	Changed      func(Case)                                                                   // called in order for every change of state, from one goroutine of Run; nil: nobody watches
+	Dir            string        // data folder: rfanode.db, results/, the lock of the node
+	Client         *dimse.Client // sends to destinations; nil only without destinations
+	Destinations   []Destination // none: results are kept in Dir
+	QuietTime      time.Duration // a series without a new instance for this long is looked at; 0: 30 s
+	Rules          Rules         // words that tell pre from post
+	Retry          Retry         // of deliveries
+	AnalysisTime   time.Duration // a longer analysis is stopped; 0: 30 min
+	Parallel       int           // analyses at once; 0: 1 (each may use all cores)
+	SR             sr.Options    // how objects are made; Created, Predecessor and the series number are set for each case
+	Log            *slog.Logger  // nil: discarded
+	Contours       contour.Words // words that tell what a contour stands for
+	IgnoreContours bool          // contours that arrive are stored and not used
+	// Analyse is given the contours and marks that are to be used in GTR and PTZ. nil: analysis.Run
+	Analyse func(ctx context.Context, pre, post *ct.Series, given analysis.Options) ([]analysis.Findings, error)
+	Changed func(Case) // called in order for every change of state, from one goroutine of Run; nil: nobody watches
 }
 
 // Destination receives results by C-STORE.
@@ -56,9 +60,7 @@ func (o *Options) setDefaults() error {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Analyse == nil {
-		o.Analyse = func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
-			return analysis.Run(ctx, pre, post, analysis.Options{})
-		}
+		o.Analyse = analysis.Run
 	}
 	o.QuietTime = orElse(o.QuietTime, defaultQuietTime)
 	o.AnalysisTime = orElse(o.AnalysisTime, defaultAnalysisTime)

@@ -27,6 +27,7 @@ func (s scan) has(seriesUID string) bool {
 type past struct {
 	id, preSeries, postSeries, preSet, postSet string
 	state                                      State
+	hold, contours                             string // where it is held; the contours it uses
 }
 
 // established says that the analysis found an ablation zone in the case's post scan.
@@ -45,6 +46,7 @@ type pairing struct {
 	pre, post   candidate
 	predecessor string // the case it replaces
 	hold        string // not empty: a person must look before it is analysed
+	contours    contourSet
 }
 
 // scansOf groups the usable series of one patient, in the order of time, scans without a time last.

@@ -41,9 +41,9 @@ func (r *Router) pairPatient(ctx context.Context, tx *sql.Tx, patientID, issuer 
 		return err
 	}
 	cases, err := collect(ctx, tx, func(rows *sql.Rows) (p past, err error) {
-		err = rows.Scan(&p.id, &p.preSeries, &p.postSeries, &p.preSet, &p.postSet, &p.state)
+		err = rows.Scan(&p.id, &p.preSeries, &p.postSeries, &p.preSet, &p.postSet, &p.state, &p.hold, &p.contours)
 		return p, err
-	}, `SELECT id, pre_series, post_series, pre_set, post_set, state FROM cases WHERE patient_id = ? AND issuer = ? ORDER BY created_at, id`,
+	}, `SELECT id, pre_series, post_series, pre_set, post_set, state, hold, contours FROM cases WHERE patient_id = ? AND issuer = ? ORDER BY created_at, id`,
 		patientID, issuer)
 	if err != nil {
 		return err
@@ -56,11 +56,22 @@ func (r *Router) pairPatient(ctx context.Context, tx *sql.Tx, patientID, issuer 
 			used[c.preSeries], used[c.postSeries] = true, true
 		}
 	}
+	desk, err := r.contourDesk(ctx, tx, patientID, issuer)
+	if err != nil {
+		return err
+	}
 	for _, p := range pairs {
 		used[p.pre.seriesUID], used[p.post.seriesUID] = true, true
+		p.contours = desk.set(desk.sides(p.pre.seriesUID, p.post.seriesUID))
 		if err := r.makeCase(ctx, tx, patientID, issuer, p); err != nil {
 			return err
 		}
+	}
+	if err := r.renewCases(ctx, tx, desk, cases, pairs); err != nil {
+		return err
+	}
+	if err := r.settleContours(ctx, tx, desk); err != nil {
+		return err
 	}
 	for _, s := range scans {
 		for _, c := range s.series {
@@ -102,13 +113,16 @@ func (r *Router) makeCase(ctx context.Context, tx *sql.Tx, patientID, issuer str
 		return err
 	}
 	state, hold := Queued, ""
-	if p.hold != "" {
+	switch {
+	case p.hold != "":
 		state, hold = Held, holdPairing
+	case p.contours.Hold != "":
+		state, hold, p.hold = Held, holdContour, p.contours.Hold
 	}
 	now := micros(time.Now())
 	_, err = tx.ExecContext(ctx, `INSERT INTO cases (id, state, reason, hold, patient_id, issuer, pre_series, post_series, pre_set, post_set,
-		predecessor, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id, state, p.hold, hold, patientID, issuer,
-		p.pre.seriesUID, p.post.seriesUID, p.pre.set, p.post.set, p.predecessor, now, now)
+		contours, predecessor, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id, state, p.hold, hold, patientID, issuer,
+		p.pre.seriesUID, p.post.seriesUID, p.pre.set, p.post.set, p.contours.key(), p.predecessor, now, now)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,9 @@ func (r *Router) Received(ctx context.Context, in Received) error {
 		if err != nil {
 			return err
 		}
+		if err := r.noteContour(ctx, tx, h, at); err != nil {
+			return err
+		}
 		return r.growSeries(ctx, tx, h)
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 // Release lets a case go on, by the decision of a person:
 //
 //   - held before its analysis (the patient's identity was in doubt): it is analysed;
+//   - held because a contour that came for it is unclear: it is analysed without that one;
 //   - held by the analysis: it is analysed again, and what has everything a report needs is sent, marked as released by a
 //     person; if nothing has, it is held again;
 //   - failed: it is tried again from the beginning;
@@ -104,7 +105,11 @@ func (r *Router) Drop(ctx context.Context, id string) error {
 	err := inTx(ctx, r.db.state, func(tx *sql.Tx) error {
 		ok, err := r.end(ctx, tx, id, Dropped, reason, Queued, Analysing, Held, Failed, Delivering, PartlyDelivered, NotDelivered, Kept)
 		if errors.Is(err, ErrNoCase) {
-			return r.dropSeries(ctx, tx, id, reason)
+			err = r.dropSeries(ctx, tx, id, reason)
+			if errors.Is(err, ErrNoCase) {
+				err = r.dropContour(ctx, tx, id, reason)
+			}
+			return err
 		}
 		if err == nil && !ok {
 			return errors.New("it has ended already")

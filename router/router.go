@@ -14,16 +14,19 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"golang.org/x/sync/errgroup"
+
+	"rfanode/analysis/contour"
 )
 
 // Router is the state of a node and, while Run runs, what acts on it. Its methods may be used from several goroutines,
 // and, but for Run, from several processes on one data folder.
 type Router struct {
-	opts    Options
-	log     *slog.Logger
-	db      *database
-	wording *wording
-	jobs    *river.Client[*sql.Tx] // inserts and cancels; Run has its own client that works
+	opts         Options
+	log          *slog.Logger
+	db           *database
+	wording      *wording
+	contourWords *contour.Wording
+	jobs         *river.Client[*sql.Tx] // inserts and cancels; Run has its own client that works
 
 	locking   sync.Mutex
 	lock      *nodeLock       // nil: this process is not the node
@@ -52,10 +55,14 @@ func Open(ctx context.Context, opts Options) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
+	contourWords, err := opts.Contours.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("words for contours: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Join(opts.Dir, "results"), 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	r := &Router{opts: opts, log: opts.Log, wording: wording, stopping: context.Background()}
+	r := &Router{opts: opts, log: opts.Log, wording: wording, contourWords: contourWords, stopping: context.Background()}
 	if r.db, err = openDatabase(ctx, filepath.Join(opts.Dir, "rfanode.db"), opts.Log); err != nil {
 		return nil, err
 	}
@@ -189,6 +196,9 @@ func (r *Router) loop(ctx context.Context, every time.Duration, f func(context.C
 
 func (r *Router) tick(ctx context.Context) error {
 	if err := r.examineQuiet(ctx); err != nil {
+		return err
+	}
+	if err := r.readContours(ctx); err != nil {
 		return err
 	}
 	return r.pairDue(ctx)

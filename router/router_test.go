@@ -120,7 +120,7 @@ func TestKeptUntilADestinationIsConfigured(t *testing.T) {
 	n.stop()
 
 	p := startPACS(t, &pacs{})
-	n = start(t, Options{Dir: n.dir, Destinations: []Destination{p.destination}, Analyse: func(context.Context, *ct.Series, *ct.Series) ([]analysis.Findings, error) {
+	n = start(t, Options{Dir: n.dir, Destinations: []Destination{p.destination}, Analyse: func(context.Context, *ct.Series, *ct.Series, analysis.Options) ([]analysis.Findings, error) {
 		t.Error("analysed again")
 		return nil, nil
 	}})
@@ -132,7 +132,7 @@ func TestKeptUntilADestinationIsConfigured(t *testing.T) {
 // Series that cannot be used say why; none of them makes a case.
 func TestUnusableSeries(t *testing.T) {
 	t.Parallel()
-	n := start(t, Options{Analyse: func(context.Context, *ct.Series, *ct.Series) ([]analysis.Findings, error) {
+	n := start(t, Options{Analyse: func(context.Context, *ct.Series, *ct.Series, analysis.Options) ([]analysis.Findings, error) {
 		t.Error("analysed")
 		return nil, nil
 	}})
@@ -221,8 +221,8 @@ func TestLateSlices(t *testing.T) {
 func TestHeldAndReleased(t *testing.T) {
 	t.Parallel()
 	p := startPACS(t, &pacs{})
-	n := start(t, Options{Destinations: []Destination{p.destination}, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
-		f, err := finalFindings(ctx, pre, post)
+	n := start(t, Options{Destinations: []Destination{p.destination}, Analyse: func(ctx context.Context, pre, post *ct.Series, _ analysis.Options) ([]analysis.Findings, error) {
+		f, err := finalFindings(ctx, pre, post, analysis.Options{})
 		f[0].Status, f[0].Reasons = analysis.Held, []string{"the lungs are cut by the scan range"}
 		return f, err
 	}})
@@ -267,7 +267,7 @@ func TestHeldAndReleased(t *testing.T) {
 func TestReleaseOfNothing(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	n := start(t, Options{Analyse: func(context.Context, *ct.Series, *ct.Series) ([]analysis.Findings, error) {
+	n := start(t, Options{Analyse: func(context.Context, *ct.Series, *ct.Series, analysis.Options) ([]analysis.Findings, error) {
 		runs.Add(1)
 		return []analysis.Findings{{Status: analysis.Held, Lesion: 1, Reasons: []string{"no ablation zone was found"}, Warnings: []string{}}}, nil
 	}})
@@ -311,7 +311,7 @@ func TestDropDuringAnalysis(t *testing.T) {
 	t.Parallel()
 	p := startPACS(t, &pacs{})
 	began, stopped := make(chan struct{}), make(chan struct{})
-	n := start(t, Options{Destinations: []Destination{p.destination}, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+	n := start(t, Options{Destinations: []Destination{p.destination}, Analyse: func(ctx context.Context, pre, post *ct.Series, _ analysis.Options) ([]analysis.Findings, error) {
 		close(began)
 		<-ctx.Done()
 		close(stopped)
@@ -344,7 +344,7 @@ func TestDropDuringAnalysis(t *testing.T) {
 func TestFailedAnalysis(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	n := start(t, Options{AnalysisTime: 3 * time.Second, Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+	n := start(t, Options{AnalysisTime: 3 * time.Second, Analyse: func(ctx context.Context, pre, post *ct.Series, _ analysis.Options) ([]analysis.Findings, error) {
 		switch runs.Add(1) {
 		case 1:
 			panic("index out of range")
@@ -373,7 +373,7 @@ func TestFailedAnalysis(t *testing.T) {
 // An orderly stop during an analysis costs no attempt, and the next start takes it up.
 func TestStopDuringAnalysis(t *testing.T) {
 	t.Parallel()
-	n := start(t, Options{Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
+	n := start(t, Options{Analyse: func(ctx context.Context, pre, post *ct.Series, _ analysis.Options) ([]analysis.Findings, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ type Contour struct {
 type Maker struct {
 	Manufacturer, Model, Software, Serial string
 	DeviceUID                             string
-	Creator                               string // a person's name: patient-like data, never for logs
+	Creator                               string `json:"-"` // a person's name: patient-like data, never for logs or state
 }
 
 // Structure is one segment, region of interest, or group of measurements.
@@ -98,18 +99,43 @@ type Structure struct {
 	FrameOfReferenceUID string   // empty: not stated, the instances place it
 	Instances           []string // SOP Instance UIDs it was drawn on, as far as stated
 
+	Region bool // it encloses a region
+	Points int  // that it marks
+
 	shape  shape       // nil: points only
 	points []somewhere // centres of what was marked
+}
+
+// Summary is the object without its regions and points, and with at most so many of the instances it refers to and of
+// those each structure was drawn on: enough to decide what it is about, small enough to keep, and plain JSON.
+func (c *Contour) Summary(instances int) *Contour {
+	thin := func(all []string) []string {
+		if len(all) <= instances {
+			return all
+		}
+		out := make([]string, 0, instances)
+		for i := range instances {
+			out = append(out, all[i*(len(all)-1)/max(instances-1, 1)])
+		}
+		return out
+	}
+	s := *c
+	s.Instances, s.Structures = thin(c.Instances), slices.Clone(c.Structures)
+	for i := range s.Structures {
+		x := &s.Structures[i]
+		x.Instances, x.shape, x.points = thin(x.Instances), nil, nil
+	}
+	return &s
 }
 
 // Code is a coded concept.
 type Code struct{ Value, Scheme, Meaning string }
 
-// Area says whether the structure encloses a region; if not, it has points only.
-func (s Structure) Area() bool { return s.shape != nil }
+// Area says whether the structure encloses a region; if not, it has points at most.
+func (s Structure) Area() bool { return s.Region }
 
 // Marked says whether the structure has anything at all.
-func (s Structure) Marked() bool { return s.shape != nil || len(s.points) > 0 }
+func (s Structure) Marked() bool { return s.Region || s.Points > 0 }
 
 // shape is a region drawn on some grid.
 type shape interface {
@@ -214,6 +240,10 @@ func Decode(data []byte) (c *Contour, err error) {
 		}
 		return nil, err
 	}
+	for i := range c.Structures {
+		s := &c.Structures[i]
+		s.Region, s.Points = s.shape != nil, len(s.points)
+	}
 	return c, nil
 }
 
@@ -289,7 +319,7 @@ func firstOf(s ...string) string {
 func (c *Contour) Origin(i int) string {
 	s := c.Structures[i]
 	what, part := "point", map[Kind]string{SEG: "segment", RTSTRUCT: "ROI", SR: "measurement"}[c.Kind]
-	if s.Area() {
+	if s.Region {
 		what = "contour"
 	}
 	text := fmt.Sprintf("%s in the %s %s, %s %d", what, c.Kind, c.SOPInstanceUID, part, s.Number)

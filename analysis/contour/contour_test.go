@@ -2,7 +2,6 @@ package contour
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -31,13 +30,7 @@ func dice(a, b *volume.Mask) float64 {
 	return 2 * float64(volume.Intersect(a, b).Count()) / float64(a.Count()+b.Count())
 }
 
-func problemOf(err error) Problem {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Problem
-	}
-	return ""
-}
+func problemOf(err error) Problem { return problem(err) }
 
 // expectation is one line of what testdata/make.py has made.
 type expectation struct {

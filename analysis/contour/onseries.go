@@ -1,6 +1,7 @@
 package contour
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -38,29 +39,45 @@ func (c *Contour) Mask(series *ct.Series, i int) (*volume.Mask, error) {
 // Point is the place that structure i marks, LPS mm: the mean of its points, or the centre of its region. The error is
 // an *Error.
 func (c *Contour) Point(series *ct.Series, i int) (volume.Vec, error) {
-	if err := c.belongs(series, i); err != nil {
-		return volume.Vec{}, err
-	}
-	s := c.Structures[i]
-	if s.shape != nil {
+	return c.PointOn(series, i, nil)
+}
+
+// PointOn is Point for marks that may lie on images of another series in the same frame of reference, which image finds
+// by SOP Instance UID.
+func (c *Contour) PointOn(series *ct.Series, i int, image func(sop string) (ct.InstanceHeader, bool)) (volume.Vec, error) {
+	if i < 0 || i >= len(c.Structures) || c.Structures[i].shape != nil {
 		m, err := c.Mask(series, i)
 		if err != nil {
 			return volume.Vec{}, err
 		}
 		return m.Centroid(), nil
 	}
+	s := c.Structures[i]
+	inSeries := func(sop string) int {
+		return slices.IndexFunc(series.Instances, func(i ct.Instance) bool { return i.SOPInstanceUID == sop })
+	}
+	onImages := len(s.points) > 0 && s.points[0].instance != ""
+	if err := c.belongs(series, i); err != nil && (!onImages || image == nil || problem(err) != OtherFrame) {
+		return volume.Vec{}, err
+	}
 	if len(s.points) == 0 {
 		return volume.Vec{}, fault(Empty, "%s is empty", s.name())
 	}
 	g := series.Volume.Geometry
-	slice := func(sop string) int {
-		return slices.IndexFunc(series.Instances, func(i ct.Instance) bool { return i.SOPInstanceUID == sop })
-	}
 	var all []volume.Vec
 	for _, p := range s.points {
-		q, ok := p.inPatient(g, slice)
-		if !ok {
-			return volume.Vec{}, fault(OtherScan, "%s is marked on an image that is not part of the CT series", s.name())
+		q := p.point
+		if p.instance != "" {
+			// Pixel coordinates count from the corner of the first pixel, so that its centre is at ½, ½ (PS3.3 C.18.6.1.1).
+			if k := inSeries(p.instance); k >= 0 {
+				q = g.Point(volume.Vec{p.point[0] - 0.5, p.point[1] - 0.5, float64(k)})
+			} else if h, ok := lookUp(image, p.instance); ok && h.PlaneStated && h.FrameOfReferenceUID == series.FrameOfReferenceUID && h.Patient.ID == series.Patient.ID {
+				for a := range 3 {
+					q[a] = h.Position[a] + h.RowDirection[a]*h.PixelSpacing[1]*(p.point[0]-0.5) + h.ColDirection[a]*h.PixelSpacing[0]*(p.point[1]-0.5)
+				}
+			} else {
+				return volume.Vec{}, fault(OtherScan, "%s is marked on an image that is not part of the CT series, nor known to lie in its frame of reference", s.name())
+			}
 		}
 		if !within(g, g.Index(q)) {
 			return volume.Vec{}, fault(Outside, "%s lies outside of the CT series", s.name())
@@ -68,6 +85,21 @@ func (c *Contour) Point(series *ct.Series, i int) (volume.Vec, error) {
 		all = append(all, q)
 	}
 	return centreOf(all), nil
+}
+
+func lookUp(image func(string) (ct.InstanceHeader, bool), sop string) (ct.InstanceHeader, bool) {
+	if image == nil {
+		return ct.InstanceHeader{}, false
+	}
+	return image(sop)
+}
+
+func problem(err error) Problem {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Problem
+	}
+	return ""
 }
 
 // belongs says whether a structure was drawn on this patient in this coordinate system. Series from NIfTI have neither.

@@ -1,7 +1,6 @@
 package contour
 
 import (
-	"math"
 	"strings"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -21,7 +20,7 @@ func (c *Contour) readReport(f fields) error {
 	}
 	for i := range w.groups {
 		g := &w.groups[i]
-		if !g.Marked() {
+		if len(g.points) == 0 {
 			continue
 		}
 		var drawnOn set
@@ -214,17 +213,4 @@ func (w *reportWalk) referenced(path []int) fields {
 		at = items[i-1]
 	}
 	return at
-}
-
-// inPatient places a point of an image in the patient: pixel coordinates count from the corner of the first pixel, so
-// that its centre is at ½, ½.
-func (p somewhere) inPatient(g volume.Geometry, slice func(sop string) int) (volume.Vec, bool) {
-	if p.instance == "" {
-		return p.point, true
-	}
-	k := slice(p.instance)
-	if k < 0 {
-		return volume.Vec{math.NaN(), math.NaN(), math.NaN()}, false
-	}
-	return g.Point(volume.Vec{p.point[0] - 0.5, p.point[1] - 0.5, float64(k)}), true
 }

@@ -120,6 +120,17 @@ func (w *Wording) read(text string) Role {
 	return unnamed
 }
 
+// Name is the role that the names of a structure say; false if they say none, or both.
+func (w *Wording) Name(s Structure) (Role, bool) {
+	r := w.role(s)
+	return r, r == Tumour || r == Zone
+}
+
+// About says whether any structure of an object could be a tumour or a zone.
+func (w *Wording) About(c *Contour) bool {
+	return slices.ContainsFunc(c.Structures, func(s Structure) bool { return s.Marked() && w.role(s) != other })
+}
+
 // Unclear is the Problem of an object that does not say which of its structures is meant, or what it stands for.
 const Unclear Problem = "unclear"
 

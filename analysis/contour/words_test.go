@@ -54,7 +54,7 @@ func TestChoose(t *testing.T) {
 	object := func(labels ...string) *Contour {
 		c := &Contour{}
 		for n, l := range labels {
-			c.Structures = append(c.Structures, Structure{Number: n + 1, Label: l, points: []somewhere{{}}})
+			c.Structures = append(c.Structures, Structure{Number: n + 1, Label: l, Points: 1})
 		}
 		return c
 	}

@@ -61,7 +61,7 @@ func chooseStructure(c *contour.Contour, role contour.Role) (int, error) {
 // givenFrom takes structure i of an object as the analysis needs it: the region, or the point.
 func givenFrom(c *contour.Contour, i int, series *ct.Series) (g analysis.Given, err error) {
 	g.What, g.By = c.Origin(i), c.Maker.Creator
-	if c.Structures[i].Area() {
+	if c.Structures[i].Region {
 		g.Mask, err = c.Mask(series, i)
 		return g, err
 	}

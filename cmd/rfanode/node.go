@@ -104,8 +104,9 @@ func routerOptions(c *config.Config, secure *dimse.Credentials, log *slog.Logger
 		SR:           sr.Options{SiteKey: c.Report.Site, Font: c.Report.Font, Version: analysis.Version, ConfigDigest: resultDigest(c)},
 		Log:          log,
 		Changed:      changed,
-		Analyse: func(ctx context.Context, pre, post *ct.Series) ([]analysis.Findings, error) {
-			return analysis.Run(ctx, pre, post, analysis.Options{MaxDays: c.Series.MaxDays})
+		Analyse: func(ctx context.Context, pre, post *ct.Series, given analysis.Options) ([]analysis.Findings, error) {
+			given.MaxDays = c.Series.MaxDays
+			return analysis.Run(ctx, pre, post, given)
 		},
 	}
 }
