@@ -34,6 +34,7 @@ type Config struct {
 	TLS                  TLS           `toml:"tls"`
 	Identity             Identity      `toml:"identity"`
 	Series               Series        `toml:"series"`
+	Contours             Contours      `toml:"contours"`
 	Analysis             Analysis      `toml:"analysis"`
 	Delivery             Delivery      `toml:"delivery"`
 	Report               Report        `toml:"report"`
@@ -69,6 +70,14 @@ type Series struct {
 	Pre     []string `toml:"pre"`
 	Post    []string `toml:"post"`
 	MaxDays int      `toml:"max_days"`
+}
+
+// Contours says whether what people draw is used, and which words tell what it stands for.
+type Contours struct {
+	Use    bool     `toml:"use"`
+	Tumour []string `toml:"tumour"`
+	Zone   []string `toml:"zone"`
+	Ignore []string `toml:"ignore"`
 }
 
 // Analysis bounds a case.
@@ -197,6 +206,11 @@ func (c *Config) check() error {
 	for _, r := range append(slices.Clone(c.Series.Pre), c.Series.Post...) {
 		if _, err := regexp.Compile("(?i)" + r); err != nil {
 			add("series: %q is no regular expression: %w", r, err)
+		}
+	}
+	for _, r := range slices.Concat(c.Contours.Tumour, c.Contours.Zone, c.Contours.Ignore) {
+		if _, err := regexp.Compile("(?i)" + r); err != nil {
+			add("contours: %q is no regular expression: %w", r, err)
 		}
 	}
 	positive := func(key string, ok bool) {

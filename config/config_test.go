@@ -26,7 +26,7 @@ func TestExampleWithEveryOptionOn(t *testing.T) {
 	var lines []string
 	for _, l := range strings.Split(Example, "\n") {
 		for _, key := range []string{"[[", "ae_title", "hosts", "name", "address", "pre ", "post ", "require_tls", "certificate", "tls ", "server_name", "user ", "passcode",
-			"commitment", "listen", "key", "authorities"} {
+			"commitment", "listen", "key", "authorities", "tumour", "zone", "ignore"} {
 			if strings.HasPrefix(l, "# "+key) {
 				l = l[2:]
 				break
@@ -40,6 +40,9 @@ func TestExampleWithEveryOptionOn(t *testing.T) {
 	}
 	if c.TLS.Listen != ":2762" || !c.TLS.Mutual || len(c.Identity.Users) != 1 || !c.Destinations[0].TLS || !c.Peers[0].RequireTLS {
 		t.Errorf("%+v", c)
+	}
+	if !c.Contours.Use || len(c.Contours.Tumour) != 4 || len(c.Contours.Zone) != 3 || len(c.Contours.Ignore) != 2 {
+		t.Errorf("contours: %+v", c.Contours)
 	}
 	if len(c.Peers) != 1 || c.Peers[0].AETitle != "CT1" || len(c.Destinations) != 1 || len(c.Series.Pre) == 0 {
 		t.Errorf("%+v", c)
@@ -57,6 +60,7 @@ func TestReadRefusesWithTheCure(t *testing.T) {
 		"bad network":                {"[[peer]]\nae_title = \"A\"\nhosts = [\"10.0.0.0/99\"]", "10.0.0.0/99"},
 		"no port":                    {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"host\"", "host:port"},
 		"same name twice":            {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:1\"\n[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:2\"", "name of its own"},
+		"contour words":              {"[contours]\nzone = [\"(\"]", "contours"},
 		"time span":                  {"[series]\nquiet = \"soon\"", "no time span"},
 		"regular expression":         {"[series]\npre = [\"(\"]", "regular expression"},
 		"level":                      {"[log]\nlevel = \"loud\"", "log.level"},

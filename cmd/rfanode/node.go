@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rfanode/analysis"
+	"rfanode/analysis/contour"
 	"rfanode/analysis/ct"
 	"rfanode/config"
 	"rfanode/dimse"
@@ -94,16 +95,18 @@ func routerOptions(c *config.Config, secure *dimse.Credentials, log *slog.Logger
 		destinations[i] = router.Destination{Name: d.Name, Peer: destinationPeer(d, secure), Commitment: d.Commitment}
 	}
 	return router.Options{
-		Dir:          c.Data,
-		Client:       &dimse.Client{AETitle: c.AETitle, Log: log},
-		Destinations: destinations,
-		QuietTime:    c.Series.Quiet.Duration,
-		Rules:        router.Rules{Pre: c.Series.Pre, Post: c.Series.Post},
-		Retry:        router.Retry{GiveUp: c.Delivery.KeepTrying.Duration},
-		AnalysisTime: c.Analysis.Timeout.Duration,
-		SR:           sr.Options{SiteKey: c.Report.Site, Font: c.Report.Font, Version: analysis.Version, ConfigDigest: resultDigest(c)},
-		Log:          log,
-		Changed:      changed,
+		Dir:            c.Data,
+		Client:         &dimse.Client{AETitle: c.AETitle, Log: log},
+		Destinations:   destinations,
+		QuietTime:      c.Series.Quiet.Duration,
+		Rules:          router.Rules{Pre: c.Series.Pre, Post: c.Series.Post},
+		Contours:       contour.Words{Tumour: c.Contours.Tumour, Zone: c.Contours.Zone, Ignore: c.Contours.Ignore},
+		IgnoreContours: !c.Contours.Use,
+		Retry:          router.Retry{GiveUp: c.Delivery.KeepTrying.Duration},
+		AnalysisTime:   c.Analysis.Timeout.Duration,
+		SR:             sr.Options{SiteKey: c.Report.Site, Font: c.Report.Font, Version: analysis.Version, ConfigDigest: resultDigest(c)},
+		Log:            log,
+		Changed:        changed,
 		Analyse: func(ctx context.Context, pre, post *ct.Series, given analysis.Options) ([]analysis.Findings, error) {
 			given.MaxDays = c.Series.MaxDays
 			return analysis.Run(ctx, pre, post, given)
