@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"rfanode/analysis/ct/codec"
 	"rfanode/config"
 	"rfanode/dimse"
 	"rfanode/durable"
@@ -32,9 +33,11 @@ func (c *checkCmd) Run(ctx context.Context) error {
 	r.ok("%s", source)
 	r.checkData(cfg)
 	client := &dimse.Client{AETitle: cfg.AETitle}
+	r.checkCodecs()
 	secure := r.checkTLS(cfg)
 	r.checkPort(ctx, cfg, client)
 	r.checkPeers(ctx, cfg, client, secure)
+	r.checkModels(ctx, cfg.Segment)
 	if r.wrong > 0 {
 		return exitError(1)
 	}
@@ -81,6 +84,15 @@ func (r *checkReport) checkData(c *config.Config) {
 		return
 	}
 	r.ok("data folder %s", c.Data)
+}
+
+// checkCodecs says what compressed CT is accepted.
+func (r *checkReport) checkCodecs() {
+	if v := codec.OpenJPEGVersion(); v != "" {
+		r.ok("compressed CT is accepted as JPEG Lossless, JPEG-LS, RLE and, by OpenJPEG %s, JPEG 2000", v)
+		return
+	}
+	r.note("compressed CT is accepted as JPEG Lossless, JPEG-LS and RLE; for JPEG 2000 install OpenJPEG (libopenjp2)")
 }
 
 // expiresSoon is how long before its end a certificate is spoken of.

@@ -34,11 +34,26 @@ var decoders = map[string]decoder{
 	JPEGLosslessFirst: decodeJPEGLossless,
 	JPEGLSLossless:    decodeJPEGLS,
 	JPEGLSNear:        decodeJPEGLS,
+	JPEG2000Lossless:  decodeJPEG2000,
+	JPEG2000:          decodeJPEG2000,
+	HTJ2KLossless:     decodeJPEG2000,
+	HTJ2KLosslessRPCL: decodeJPEG2000,
+	HTJ2K:             decodeJPEG2000,
 }
 
-// TransferSyntaxes lists the compressed transfer syntaxes that can be decoded here, the ones without loss first.
+// TransferSyntaxes lists the compressed transfer syntaxes that can be decoded on this machine, the ones without loss
+// first.
 func TransferSyntaxes() []string {
-	return []string{JPEGLosslessFirst, JPEGLossless, JPEGLSLossless, RLELossless, JPEGLSNear}
+	all := append([]string{JPEGLosslessFirst, JPEGLossless, JPEGLSLossless, RLELossless, JPEGLSNear}, jpeg2000Syntaxes()...)
+	slices.SortStableFunc(all, func(a, b string) int { return loss(a) - loss(b) })
+	return all
+}
+
+func loss(transferSyntax string) int {
+	if Lossy(transferSyntax) {
+		return 1
+	}
+	return 0
 }
 
 // CanDecode says whether frames in a transfer syntax can be decoded.
@@ -47,7 +62,9 @@ func CanDecode(transferSyntax string) bool {
 }
 
 // Lossy says whether a transfer syntax may change pixels.
-func Lossy(transferSyntax string) bool { return transferSyntax == JPEGLSNear }
+func Lossy(transferSyntax string) bool {
+	return transferSyntax == JPEGLSNear || transferSyntax == JPEG2000 || transferSyntax == HTJ2K
+}
 
 // ErrDamaged means that a frame does not follow the rules of its compression.
 var ErrDamaged = errors.New("damaged compressed pixel data")
@@ -72,5 +89,7 @@ func Decode(transferSyntax string, src []byte, f Format, dst []uint16) error {
 	return decode(src, f, dst)
 }
 
-// External says whether a transfer syntax is decoded by a library of the machine.
-func External(transferSyntax string) bool { return decoders[transferSyntax] == nil }
+// External says whether a transfer syntax is decoded by a library that the machine may have.
+func External(transferSyntax string) bool {
+	return slices.Contains([]string{JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K}, transferSyntax)
+}
