@@ -171,7 +171,12 @@ func (pre *prepared) recipesOf(t *ImageType) []recipe {
 					return nil, err
 				}
 				only := ImageType{Name: "LoG", Settings: Settings{Sigma: []Sigma{sigma}}}
-				return laplacianOfGaussian(pre.near(&only), sigma.MM), nil
+				f := pre.near(&only)
+				var low [3]int
+				for a := range 3 {
+					low[a] = pre.roi.at[a] - f.at[a]
+				}
+				return laplacianOfGaussian(f, sigma.MM, low, pre.roi.size), nil
 			}))
 		}
 		return out
@@ -305,6 +310,7 @@ func (rec *recipe) features(pre *prepared, p *Profile) imageFeatures {
 		rim = max(rim, d)
 	}
 	g := newGrid(r, l, rim)
+	near := sync.OnceValue(func() *neighbourhood { return g.look(s) })
 	for _, c := range p.Classes {
 		var values map[string]float64
 		switch c.Name {
@@ -316,13 +322,13 @@ func (rec *recipe) features(pre *prepared, p *Profile) imageFeatures {
 		case "glcm":
 			values = cooccurrence(g, s, r.spacing)
 		case "gldm":
-			values = dependence(g, s)
+			values = dependence(g, near())
 		case "glrlm":
 			values = runLengths(g, s, r.spacing)
 		case "glszm":
 			values = sizeZones(g, s)
 		case "ngtdm":
-			values = toneDifference(g, s)
+			values = toneDifference(g, near())
 		default:
 			continue
 		}

@@ -3,6 +3,7 @@ package radiomics
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 const eps = 0x1p-52 // numpy.spacing(1)
@@ -10,9 +11,9 @@ const eps = 0x1p-52 // numpy.spacing(1)
 // firstOrder computes the features of the values x of a region; voxel is the volume of a voxel, mm³.
 func firstOrder(x []float64, l *levels, s *Settings, voxel float64) map[string]float64 {
 	n := float64(len(x))
-	sorted := slices.Clone(x)
-	slices.Sort(sorted)
-	p10, p90 := percentile(sorted, 10), percentile(sorted, 90)
+	low, high := slices.Min(x), slices.Max(x)
+	q := percentiles(x, low, high, []float64{10, 25, 50, 75, 90})
+	p10, p90 := q[0], q[4]
 	energy, mean := 0.0, 0.0
 	for _, v := range x {
 		energy += (v + s.VoxelArrayShift) * (v + s.VoxelArrayShift)
@@ -42,26 +43,65 @@ func firstOrder(x []float64, l *levels, s *Settings, voxel float64) map[string]f
 		"10Percentile": p10, "90Percentile": p90,
 		"Energy": energy, "TotalEnergy": energy * voxel, "RootMeanSquared": math.Sqrt(energy / n),
 		"Entropy": entropy, "Uniformity": uniformity,
-		"InterquartileRange": percentile(sorted, 75) - percentile(sorted, 25), "Median": percentile(sorted, 50),
+		"InterquartileRange": q[3] - q[1], "Median": q[2],
 		"Kurtosis": kurtosis, "Skewness": skewness, "Variance": m2, "StandardDeviation": math.Sqrt(m2),
-		"Maximum": sorted[len(sorted)-1], "Minimum": sorted[0], "Range": sorted[len(sorted)-1] - sorted[0],
+		"Maximum": high, "Minimum": low, "Range": high - low,
 		"Mean": mean, "MeanAbsoluteDeviation": absolute / n,
 		"RobustMeanAbsoluteDeviation": robustDeviation(x, p10, p90),
 	}
 }
 
-// percentile interpolates linearly between order statistics, numpy's default.
-func percentile(sorted []float64, q float64) float64 {
-	at := q / 100 * float64(len(sorted)-1)
-	i := int(at)
-	if i+1 >= len(sorted) {
-		return sorted[len(sorted)-1]
+// percentiles interpolates linearly between order statistics, numpy's default. Values are thrown into boxes of equal
+// width and only the boxes that hold a wanted one are sorted.
+func percentiles(x []float64, low, high float64, percent []float64) []float64 {
+	const boxes = 4096
+	scale := (boxes - 1) / (high - low)
+	if low == high || math.IsInf(scale, 0) {
+		scale = 0
 	}
-	a, b, t := sorted[i], sorted[i+1], at-float64(i)
-	if t >= 0.5 {
-		return b - float64((b-a)*(1-t))
+	box := func(v float64) int { return int((v - low) * scale) }
+	var below [boxes + 1]int32
+	for _, v := range x {
+		below[box(v)+1]++
 	}
-	return a + float64((b-a)*t)
+	for i := range boxes {
+		below[i+1] += below[i]
+	}
+	held := map[int][]float64{}
+	for _, q := range percent {
+		i := int(q / 100 * float64(len(x)-1))
+		for _, k := range [2]int{i, min(i+1, len(x)-1)} {
+			held[sort.Search(boxes, func(b int) bool { return int(below[b+1]) > k })] = nil
+		}
+	}
+	var wanted [boxes]bool
+	for b := range held {
+		wanted[b] = true
+	}
+	for _, v := range x {
+		if b := box(v); wanted[b] {
+			held[b] = append(held[b], v)
+		}
+	}
+	for _, v := range held {
+		slices.Sort(v)
+	}
+	statistic := func(k int) float64 {
+		b := sort.Search(boxes, func(b int) bool { return int(below[b+1]) > k })
+		return held[b][k-int(below[b])]
+	}
+	out := make([]float64, len(percent))
+	for n, q := range percent {
+		at := q / 100 * float64(len(x)-1)
+		i := int(at)
+		a, b, t := statistic(i), statistic(min(i+1, len(x)-1)), at-float64(i)
+		if t >= 0.5 {
+			out[n] = b - float64((b-a)*(1-t))
+		} else {
+			out[n] = a + float64((b-a)*t)
+		}
+	}
+	return out
 }
 
 // robustDeviation is the mean absolute deviation of the values from p10 to p90; NaN if none lies there.

@@ -79,93 +79,151 @@ func newRecursion(sigma, spacing float64, second bool) *recursion {
 	return r
 }
 
-// filter runs the two passes over n samples of w lines side by side (see alongAxis) and rounds the result to float32, as
-// the images between ITK's passes are.
-func (r *recursion) filter(x, forth, back []float64, n, w int) {
-	at := func(s []float64, i int) []float64 { return s[i*w:][:w] }
-	first, last := at(x, 0), at(x, n-1)
-	n0, n1, n2, n3 := r.n[0], r.n[1], r.n[2], r.n[3]
-	d1, d2, d3, d4 := r.d[0], r.d[1], r.d[2], r.d[3]
+// bundle is n samples of w lines side by side: sample i of line l at data[i*step+l].
+type bundle struct {
+	data       []float64
+	n, w, step int
+}
+
+// row is sample i of all lines.
+func (b *bundle) row(i int) []float64 { return b.data[i*b.step:][:b.w] }
+
+// filter runs the two passes over a bundle. y gets the sum, n rows of w; back has room for four rows, the last values of
+// the backward pass.
+func (r *recursion) filter(x bundle, y, back []float64) {
+	r.forward(x, y)
+	r.backward(x, y, back)
+}
+
+func (r *recursion) forward(x bundle, y []float64) {
+	w, first := x.w, x.row(0)
 	// The first four samples see the edge value before the line, and its steady answer.
 	for i := range 4 {
-		out := at(forth, i)
 		for l := range w {
 			v := func(k int) float64 {
 				if k < 0 {
 					return first[l]
 				}
-				return x[k*w+l]
+				return x.row(k)[l]
 			}
-			y := float64(v(i)*n0) + float64(v(i-1)*n1) + float64(v(i-2)*n2) + float64(v(i-3)*n3)
+			a := float64(v(i)*r.n[0]) + float64(v(i-1)*r.n[1]) + float64(v(i-2)*r.n[2]) + float64(v(i-3)*r.n[3])
 			b := 0.0
 			for k := range 4 {
 				if j := i - 1 - k; j >= 0 {
-					b += float64(forth[j*w+l] * r.d[k])
+					b += float64(y[j*w+l] * r.d[k])
 				} else {
 					b += float64(first[l] * r.bn[k])
 				}
 			}
-			out[l] = y - b
+			y[i*w+l] = a - b
 		}
 	}
-	for i := 4; i < n; i++ {
-		out := at(forth, i)
-		x0, x1, x2, x3 := at(x, i), at(x, i-1), at(x, i-2), at(x, i-3)
-		y1, y2, y3, y4 := at(forth, i-1), at(forth, i-2), at(forth, i-3), at(forth, i-4)
+	n0, n1, n2, n3 := r.n[0], r.n[1], r.n[2], r.n[3]
+	d1, d2, d3, d4 := r.d[0], r.d[1], r.d[2], r.d[3]
+	for i := 4; i < x.n; i++ {
+		out := y[i*w:][:w]
+		x0, x1, x2, x3 := x.row(i)[:len(out)], x.row(i - 1)[:len(out)], x.row(i - 2)[:len(out)], x.row(i - 3)[:len(out)]
+		y1, y2, y3, y4 := y[(i-1)*w:][:len(out)], y[(i-2)*w:][:len(out)], y[(i-3)*w:][:len(out)], y[(i-4)*w:][:len(out)]
 		for l := range out {
-			y := float64(x0[l]*n0) + float64(x1[l]*n1) + float64(x2[l]*n2) + float64(x3[l]*n3)
-			out[l] = y - (float64(y1[l]*d1) + float64(y2[l]*d2) + float64(y3[l]*d3) + float64(y4[l]*d4))
+			a := float64(x0[l]*n0) + float64(x1[l]*n1) + float64(x2[l]*n2) + float64(x3[l]*n3)
+			out[l] = a - (float64(y1[l]*d1) + float64(y2[l]*d2) + float64(y3[l]*d3) + float64(y4[l]*d4))
 		}
 	}
-	m1, m2, m3, m4 := r.m[0], r.m[1], r.m[2], r.m[3]
+}
+
+// backward adds its values to y; back[k*w:] is row k of a ring.
+func (r *recursion) backward(x bundle, y, back []float64) {
+	n, w := x.n, x.w
+	last := x.row(n - 1)
+	ring := func(i int) []float64 { return back[i&3*w:][:w] }
 	for i := n - 1; i >= n-4; i-- {
-		out := at(back, i)
 		for l := range w {
 			v := func(k int) float64 {
 				if k >= n {
 					return last[l]
 				}
-				return x[k*w+l]
+				return x.row(k)[l]
 			}
-			y := float64(v(i+1)*m1) + float64(v(i+2)*m2) + float64(v(i+3)*m3) + float64(v(i+4)*m4)
+			a := float64(v(i+1)*r.m[0]) + float64(v(i+2)*r.m[1]) + float64(v(i+3)*r.m[2]) + float64(v(i+4)*r.m[3])
 			b := 0.0
 			for k := range 4 {
 				if j := i + 1 + k; j < n {
-					b += float64(back[j*w+l] * r.d[k])
+					b += float64(ring(j)[l] * r.d[k])
 				} else {
 					b += float64(last[l] * r.bm[k])
 				}
 			}
-			out[l] = y - b
+			ring(i)[l] = a - b
+			y[i*w+l] += a - b
 		}
 	}
+	m1, m2, m3, m4 := r.m[0], r.m[1], r.m[2], r.m[3]
+	d1, d2, d3, d4 := r.d[0], r.d[1], r.d[2], r.d[3]
 	for i := n - 5; i >= 0; i-- {
-		out := at(back, i)
-		x1, x2, x3, x4 := at(x, i+1), at(x, i+2), at(x, i+3), at(x, i+4)
-		y1, y2, y3, y4 := at(back, i+1), at(back, i+2), at(back, i+3), at(back, i+4)
+		out := y[i*w:][:w]
+		x1, x2, x3, x4 := x.row(i + 1)[:len(out)], x.row(i + 2)[:len(out)], x.row(i + 3)[:len(out)], x.row(i + 4)[:len(out)]
+		y1, y2, y3, y4 := ring(i + 1)[:len(out)], ring(i + 2)[:len(out)], ring(i + 3)[:len(out)], ring(i + 4)[:len(out)]
 		for l := range out {
-			y := float64(x1[l]*m1) + float64(x2[l]*m2) + float64(x3[l]*m3) + float64(x4[l]*m4)
-			out[l] = y - (float64(y1[l]*d1) + float64(y2[l]*d2) + float64(y3[l]*d3) + float64(y4[l]*d4))
+			a := float64(x1[l]*m1) + float64(x2[l]*m2) + float64(x3[l]*m3) + float64(x4[l]*m4)
+			b := a - (float64(y1[l]*d1) + float64(y2[l]*d2) + float64(y3[l]*d3) + float64(y4[l]*d4))
+			y4[l] = b // row i of the ring is that of i+4
+			out[l] += b
 		}
-	}
-	for i := range x {
-		x[i] = float64(float32(forth[i] + back[i]))
 	}
 }
 
-// laplacianOfGaussian is ITK's LaplacianRecursiveGaussianImageFilter, normalised across scales. Every axis of f has at
-// least four samples.
-func laplacianOfGaussian(f *field, sigma float64) *field {
-	sum := make([]float64, len(f.data))
+// laplacianOfGaussian is ITK's LaplacianRecursiveGaussianImageFilter, normalised across scales, for the voxels of the box
+// [low, low+size) of f, which is what is returned. Every axis of f has at least four samples.
+func laplacianOfGaussian(f *field, sigma float64, low, size [3]int) *field {
+	out := *f
+	out.size, out.single = size, true
+	var high [3]int
+	for a := range 3 {
+		out.at[a] += low[a]
+		high[a] = low[a] + size[a]
+	}
+	out.data = make([]float64, out.len())
 	work := make([]float64, len(f.data))
 	longest := max(f.size[0], f.size[1], f.size[2])
-	forth, back := make([]float64, longest*laneWidth), make([]float64, longest*laneWidth)
-	pass := func(axis int, second bool) {
-		r := newRecursion(sigma, f.spacing[axis], second)
-		alongAxis(work, f.size, axis, func(x []float64, n, w int) { r.filter(x, forth[:n*w], back[:n*w], n, w) })
-	}
+	turned, sum, back := make([]float64, longest*laneWidth), make([]float64, longest*laneWidth), make([]float64, 4*laneWidth)
 	for axis := range 3 {
-		copy(work, f.data)
+		// A line is filtered only if a later pass, or the box, needs it.
+		from := f.data
+		l, h := [3]int{}, f.size
+		pass := func(along int, second bool) {
+			r := newRecursion(sigma, f.spacing[along], second)
+			eachBundle(f.size, along, l, h, func(start, step, lane, w int) {
+				n := f.size[along]
+				x := bundle{from[start:], n, w, step}
+				if lane != 1 { // lines along x: samples side by side have to be turned
+					x = bundle{turned, n, w, w}
+					for l := range w {
+						for i, v := range from[start+l*lane:][:n] {
+							turned[i*w+l] = v
+						}
+					}
+				}
+				r.filter(x, sum, back)
+				// The images between ITK's passes are float32.
+				if lane != 1 {
+					for l := range w {
+						row := work[start+l*lane:][:n]
+						for i := range row {
+							row[i] = float64(float32(sum[i*w+l]))
+						}
+					}
+					return
+				}
+				for i := range n {
+					row := work[start+i*step:][:w]
+					for l, v := range sum[i*w:][:w] {
+						row[l] = float64(float32(v))
+					}
+				}
+			})
+			from = work
+			l[along], h[along] = low[along], high[along]
+		}
 		pass(axis, true)
 		for other := range 3 {
 			if other != axis {
@@ -173,11 +231,17 @@ func laplacianOfGaussian(f *field, sigma float64) *field {
 			}
 		}
 		square := f.spacing[axis] * f.spacing[axis]
-		for i, v := range work {
-			sum[i] = round32(sum[i] + v/square)
+		n := 0
+		for k := low[2]; k < high[2]; k++ {
+			for j := low[1]; j < high[1]; j++ {
+				for _, v := range work[(k*f.size[1]+j)*f.size[0]+low[0]:][:size[0]] {
+					out.data[n] = round32(out.data[n] + v/square)
+					n++
+				}
+			}
 		}
 	}
-	return f.like(sum, true)
+	return &out
 }
 
 // reach is how many voxels beyond a place the filter still feels there: the slowest wave falls by e^(1.37/s) a voxel.

@@ -12,13 +12,7 @@ func cooccurrence(g *grid, s *Settings, spacing [3]float64) map[string]float64 {
 	var all []pairMoments
 	w := newPairWork(g.levels, s.SymmetricalGLCM)
 	for _, d := range directions(g.size, s.Distances, s, false) {
-		clear(counts)
-		step := g.offset(d)
-		for _, v := range g.voxels {
-			if r := g.rank[v+step]; r != 0 {
-				counts[(int(g.rank[v])-1)*k+int(r)-1]++
-			}
-		}
+		g.countPairs(g.offset(d), counts)
 		total := 0.0
 		for i := range k {
 			for j := range k {
@@ -72,6 +66,41 @@ func cooccurrence(g *grid, s *Settings, spacing [3]float64) map[string]float64 {
 		out["MCC"] = 1
 	}
 	return out
+}
+
+// countPairs counts the pairs of levels of a voxel and the one a step away. Few levels mean that one count is raised again
+// and again; four tables in turn keep the processor from waiting for itself.
+func (g *grid) countPairs(step int32, counts []uint32) {
+	clear(counts)
+	k := len(g.levels.values)
+	if k > 64 {
+		for _, v := range g.voxels {
+			if r := g.rank[v+step]; r != 0 {
+				counts[(int(g.rank[v])-1)*k+int(r)-1]++
+			}
+		}
+		return
+	}
+	var tables [4][65 * 65]uint32 // rank 0 has a row and a column too
+	for _, row := range g.rows {
+		here, there := g.bytes[row.from:row.to], g.bytes[row.from+step:row.to+step]
+		for len(here) >= 4 && len(there) >= 4 {
+			tables[0][(int(here[0])*65+int(there[0]))]++
+			tables[1][(int(here[1])*65+int(there[1]))]++
+			tables[2][(int(here[2])*65+int(there[2]))]++
+			tables[3][(int(here[3])*65+int(there[3]))]++
+			here, there = here[4:], there[4:]
+		}
+		for i, r := range here {
+			tables[0][int(r)*65+int(there[i])]++
+		}
+	}
+	for i := range k {
+		for j := range k {
+			at := (i+1)*65 + j + 1
+			counts[i*k+j] = tables[0][at] + tables[1][at] + tables[2][at] + tables[3][at]
+		}
+	}
 }
 
 // pairMoments are the features of one co-occurrence matrix, in the order of pairNames.

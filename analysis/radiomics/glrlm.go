@@ -1,5 +1,11 @@
 package radiomics
 
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
 // runLengths computes the run length features: one matrix a direction, features averaged over the directions, or one
 // matrix weighted by the lengths of the directions. A run ends at a voxel outside the region.
 func runLengths(g *grid, s *Settings, spacing [3]float64) map[string]float64 {
@@ -48,6 +54,10 @@ func (g *grid) countRuns(d direction, counts []float64, width int) bool {
 	if !meets && !g.meetsAcrossGap(d) {
 		return false
 	}
+	if g.bytes != nil && step >= wordBytes && width <= math.MaxUint8 {
+		g.countRunsByWord(int(step), counts, width)
+		return true
+	}
 	for _, p := range g.voxels {
 		r := g.rank[p]
 		if g.rank[p-step] == r {
@@ -60,6 +70,39 @@ func (g *grid) countRuns(d direction, counts []float64, width int) bool {
 		counts[(int(r)-1)*width+n]++
 	}
 	return true
+}
+
+// countRunsByWord counts runs eight voxels of a row at a time: the length so far is that at the voxel before along the
+// direction, in an earlier row, plus one if the levels are the same.
+func (g *grid) countRunsByWord(step int, counts []float64, width int) {
+	if g.lengths == nil {
+		g.lengths = make([]uint8, len(g.bytes))
+	}
+	length := g.lengths                                        // what another direction left is never read: a run's beginning asks for no length
+	ends := make([]uint32, (len(g.levels.values)+1)*(width+1)) // by rank and length
+	for _, row := range g.rows {
+		for p := int(row.from); p < int(row.to); p += wordBytes {
+			here := binary.LittleEndian.Uint64(g.bytes[p:])
+			same := (zeroBytes(here^binary.LittleEndian.Uint64(g.bytes[p-step:])) & ^zeroBytes(here)) >> 7 * 0xff
+			l := ones + binary.LittleEndian.Uint64(length[p-step:])&same
+			binary.LittleEndian.PutUint64(length[p:], l)
+			// Runs end where the next level differs; rank 0 is no run, and what lies beyond the row is not its own.
+			end := ^zeroBytes(here^binary.LittleEndian.Uint64(g.bytes[p+step:])) & ^zeroBytes(here) & highBits
+			if rest := int(row.to) - p; rest < wordBytes {
+				end &= 1<<(8*rest) - 1
+			}
+			for end != 0 {
+				shift := bits.TrailingZeros64(end) - 7
+				ends[int(uint8(here>>shift))*(width+1)+int(uint8(l>>shift))]++
+				end &= end - 1
+			}
+		}
+	}
+	for r := range g.levels.values {
+		for n := range width {
+			counts[r*width+n] += float64(ends[(r+1)*(width+1)+n+1])
+		}
+	}
 }
 
 // meetsAcrossGap reports whether a line along d holds two voxels of the region that do not touch.

@@ -1,58 +1,9 @@
 package radiomics
 
 import (
+	"encoding/binary"
 	"math"
-	"slices"
 )
-
-// sizeZones computes the size zone features; a zone is a set of voxels of one level that touch, by faces, edges or
-// corners (in the plane with force2D).
-func sizeZones(g *grid, s *Settings) map[string]float64 {
-	steps := g.steps([]int{1}, s)
-	left := slices.Clone(g.rank)
-	var zones []uint64 // size and rank of each
-	var stack []int32
-	largest := 0
-	for _, p := range g.voxels {
-		r := left[p]
-		if r == 0 {
-			continue
-		}
-		left[p] = 0
-		stack = append(stack[:0], p)
-		size := 0
-		for len(stack) > 0 {
-			q := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			size++
-			for _, o := range steps {
-				if n := q + o; left[n] == r {
-					left[n] = 0
-					stack = append(stack, n)
-				}
-			}
-		}
-		largest = max(largest, size)
-		zones = append(zones, uint64(r)<<32|uint64(size))
-	}
-	slices.Sort(zones)
-	t := &table{byI: make([]float64, len(g.levels.values)), byJ: make([]float64, largest)}
-	for a := 0; a < len(zones); {
-		b := a
-		for b < len(zones) && zones[b] == zones[a] {
-			b++
-		}
-		n, rank, size := float64(b-a), int(zones[a]>>32), int(uint32(zones[a]))
-		t.cells = append(t.cells, cell{float64(g.levels.values[rank-1]), float64(size), n})
-		t.byI[rank-1] += n
-		t.byJ[size-1] += n
-		t.total += n
-		t.voxels += n * float64(size)
-		a = b
-	}
-	m := t.moments(g.levels)
-	return m.named(zoneNames)
-}
 
 // steps are the offsets to all neighbours at the distances.
 func (g *grid) steps(distances []int, s *Settings) []int32 {
@@ -63,32 +14,116 @@ func (g *grid) steps(distances []int, s *Settings) []int32 {
 	return out
 }
 
-// dependence computes the dependence features: a voxel depends on those of its neighbours whose level differs by at most
-// gldm_a.
-func dependence(g *grid, s *Settings) map[string]float64 {
+// neighbourhood is what the dependence and the tone difference features need to know of each voxel.
+type neighbourhood struct {
+	alike []uint8 // per voxel: neighbours of the same level (within gldm_a)
+	sum   []int32 // sum of the neighbours' levels
+	count []uint8 // neighbours in the region
+}
+
+// look visits all neighbours of all voxels once.
+func (g *grid) look(s *Settings) *neighbourhood {
 	steps := g.steps(s.Distances, s)
-	width := len(steps) + 1
-	counts := make([]float64, len(g.levels.values)*width)
-	for _, p := range g.voxels {
-		r := g.rank[p]
-		n := 0
-		if s.GLDMAlpha == 0 {
-			for _, o := range steps {
-				if g.rank[p+o] == r {
-					n++
-				}
+	n := len(g.voxels)
+	out := &neighbourhood{make([]uint8, n), make([]int32, n), make([]uint8, n)}
+	if len(steps) > math.MaxUint8 {
+		return nil
+	}
+	if g.bytes != nil && g.levels.high <= math.MaxUint8 && s.GLDMAlpha == 0 {
+		g.lookByWord(steps, out)
+		return out
+	}
+	value := g.valueOfRank()
+	for i, p := range g.voxels {
+		here := value[g.rank[p]]
+		var sum int32
+		var alike, count uint8
+		for _, o := range steps {
+			q := g.rank[p+o]
+			if q == 0 {
+				continue
 			}
-		} else {
-			level := g.levels.values[r-1]
-			for _, o := range steps {
-				if q := g.rank[p+o]; q != 0 {
-					if d := level - g.levels.values[q-1]; d <= s.GLDMAlpha && -d <= s.GLDMAlpha {
-						n++
-					}
-				}
+			v := value[q]
+			sum += v
+			count++
+			if d := int(here - v); d <= s.GLDMAlpha && -d <= s.GLDMAlpha {
+				alike++
 			}
 		}
-		counts[(int(r)-1)*width+n]++
+		out.alike[i], out.sum[i], out.count[i] = alike, sum, count
+	}
+	return out
+}
+
+// valueOfRank is the level of each rank; 0 for rank 0.
+func (g *grid) valueOfRank() []int32 {
+	value := make([]int32, len(g.levels.values)+1)
+	for r, v := range g.levels.values {
+		value[r+1] = int32(v)
+	}
+	return value
+}
+
+const (
+	ones     = 0x0101010101010101
+	highBits = 0x8080808080808080
+	lowBits  = 0x7f7f7f7f7f7f7f7f
+	evens    = 0x00ff00ff00ff00ff
+)
+
+// zeroBytes has the high bit of each byte set where x has a zero byte, exactly.
+func zeroBytes(x uint64) uint64 { return ^((x&lowBits + lowBits) | x) & highBits }
+
+// lookByWord looks at eight voxels of a row at a time: bytes of ranks to compare, sums in lanes of 16 bits.
+func (g *grid) lookByWord(steps []int32, out *neighbourhood) {
+	level := g.bytes
+	if g.levels.high != len(g.levels.values) { // some levels are absent: ranks are no levels
+		value := g.valueOfRank()
+		level = make([]uint8, len(g.bytes))
+		for _, p := range g.voxels {
+			level[p] = uint8(value[g.bytes[p]])
+		}
+	}
+	n := 0
+	for _, row := range g.rows {
+		for p := int(row.from); p < int(row.to); p += wordBytes {
+			here := binary.LittleEndian.Uint64(g.bytes[p:])
+			var alike, count, even, odd uint64
+			for _, o := range steps {
+				there := binary.LittleEndian.Uint64(g.bytes[p+int(o):])
+				alike += zeroBytes(here^there) >> 7
+				count += zeroBytes(there) >> 7
+				l := binary.LittleEndian.Uint64(level[p+int(o):])
+				even += l & evens
+				odd += l >> 8 & evens
+			}
+			for lane := range min(wordBytes, int(row.to)-p) {
+				if uint8(here>>(8*lane)) == 0 {
+					continue
+				}
+				sums := even
+				if lane%2 == 1 {
+					sums = odd
+				}
+				out.alike[n] = uint8(alike >> (8 * lane))
+				out.count[n] = uint8(len(steps)) - uint8(count>>(8*lane))
+				out.sum[n] = int32(uint16(sums >> (16 * (lane / 2))))
+				n++
+			}
+		}
+	}
+}
+
+// dependence computes the dependence features: a voxel depends on those of its neighbours whose level differs by at most
+// gldm_a.
+func dependence(g *grid, near *neighbourhood) map[string]float64 {
+	width := 1
+	for _, n := range near.alike {
+		width = max(width, int(n)+1)
+	}
+	counts := make([]float64, len(g.levels.values)*width)
+	for i, r := range g.levels.of {
+		counts[(int(r)-1)*width+int(near.alike[i])]++
 	}
 	m := tableOf(counts, width, g.levels).moments(g.levels)
 	return m.named(dependenceNames)
@@ -96,25 +131,12 @@ func dependence(g *grid, s *Settings) map[string]float64 {
 
 // toneDifference computes the features of the neighbouring grey tone difference matrix: how far each level lies from the
 // mean of its neighbours in the region.
-func toneDifference(g *grid, s *Settings) map[string]float64 {
-	steps := g.steps(s.Distances, s)
-	value := make([]int32, len(g.levels.values)+1)
-	for r, v := range g.levels.values {
-		value[r+1] = int32(v)
-	}
+func toneDifference(g *grid, near *neighbourhood) map[string]float64 {
+	value := g.valueOfRank()
 	sums := make([]float64, len(g.levels.values)) // per level: sum of |level - mean of neighbours|
-	for _, p := range g.voxels {
-		var sum, n int32
-		for _, o := range steps {
-			q := g.rank[p+o]
-			sum += value[q]
-			if q != 0 {
-				n++
-			}
-		}
-		if n > 0 {
-			r := g.rank[p]
-			sums[r-1] += math.Abs(float64(value[r]) - float64(sum)/float64(n))
+	for i, r := range g.levels.of {
+		if n := near.count[i]; n > 0 {
+			sums[r-1] += math.Abs(float64(value[r]) - float64(near.sum[i])/float64(n))
 		}
 	}
 	return toneFeatures(g.levels, sums, float64(len(g.voxels)))

@@ -401,6 +401,8 @@ func distances(s *Settings, n *yaml.Node) error {
 		out = append(out, v)
 		return err
 	})
+	slices.Sort(out)
+	out = slices.Compact(out)
 	if err == nil && len(out) == 0 {
 		err = errors.New("at least one distance is needed")
 	}

@@ -5,12 +5,21 @@ import "math"
 // grid holds the grey-level ranks of a region in its box with a rim of zeros as wide as the largest distance: 0 is not in
 // the region, so that neighbours need no bounds check.
 type grid struct {
-	rank   []uint16
-	size   [3]int // of the box, without the rim
-	stride [3]int // along x, y, z
-	voxels []int32
-	levels *levels
+	rank    []uint16
+	bytes   []uint8 // the ranks again if they fit into bytes, with room to read eight at a time; else nil
+	lengths []uint8 // room for countRunsByWord
+	size    [3]int  // of the box, without the rim
+	stride  [3]int  // along x, y, z
+	voxels  []int32
+	rows    []span
+	levels  *levels
 }
+
+// span is the stretch of a row from its first to its last voxel of the region, by position in the padded grid.
+type span struct{ from, to int32 }
+
+// wordBytes is how many ranks are worked on at a time where they are bytes.
+const wordBytes = 8
 
 // newGrid lays the levels of a region out; rim is the largest distance that will be asked for.
 func newGrid(r *roi, l *levels, rim int) *grid {
@@ -19,13 +28,27 @@ func newGrid(r *roi, l *levels, rim int) *grid {
 		padded[a] = r.size[a] + 2*rim
 	}
 	g := &grid{size: r.size, stride: [3]int{1, padded[0], padded[0] * padded[1]}, levels: l}
-	g.rank = make([]uint16, padded[0]*padded[1]*padded[2])
+	n := padded[0] * padded[1] * padded[2]
+	g.rank = make([]uint16, n)
+	if len(l.values) <= math.MaxUint8 {
+		g.bytes = make([]uint8, n+wordBytes)
+	}
 	g.voxels = make([]int32, len(r.voxels))
+	last := int32(-1)
 	for n, o := range r.voxels {
 		i, j, k := r.xyz(o)
-		p := ((k+rim)*padded[1]+j+rim)*padded[0] + i + rim
+		row := ((k+rim)*padded[1]+j+rim)*padded[0] + rim
+		p := row + i
 		g.voxels[n] = int32(p)
 		g.rank[p] = l.of[n]
+		if g.bytes != nil {
+			g.bytes[p] = uint8(l.of[n])
+		}
+		if int32(row) != last {
+			g.rows = append(g.rows, span{int32(p), 0})
+			last = int32(row)
+		}
+		g.rows[len(g.rows)-1].to = int32(p + 1)
 	}
 	return g
 }
@@ -74,7 +97,7 @@ func directions(size [3]int, distances []int, s *Settings, both bool) []directio
 	return out
 }
 
-// weight is that of a direction under weightingNorm: its length in mm by the norm.
+// length is that of a step in mm by a norm of weightingNorm; 1 for no_weighting.
 func (d direction) length(norm string, spacing [3]float64) float64 {
 	sum, square, largest := 0.0, 0.0, 0.0
 	for a, v := range d {

@@ -1,0 +1,129 @@
+"""rfanode features beside PyRadiomics, whole processes, CPU seconds (user + system) and peak memory, in one run.
+
+    python reference/radiomics_peers.py --rfanode bin/rfanode --python VENV/bin/python [--data FOLDER] [--peers] [--runs 3]
+
+VENV holds PyRadiomics 3.0.1, made as reference/pyradiomics.py says. Cases: spheres in a synthetic CT, and lung1 and lung2
+of PyRadiomics' source distribution where --data names their folder. Every program has one thread. With --peers the
+packages flash-radiomics, nyxus and mirp are run too on the largest case as far as they are installed in VENV; what they
+compute is not the same, and that is printed beside the time.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path = [p for p in sys.path if os.path.abspath(p or ".") != os.path.dirname(os.path.abspath(__file__))]
+
+PARAMS = """imageType: {Original: {}, LoG: {sigma: [1.0, 2.0, 3.0, 4.0, 5.0]}, Wavelet: {}}
+featureClass: {shape: , firstorder: , glcm: , gldm: , glrlm: , glszm: , ngtdm: }
+setting: {normalize: true, normalizeScale: 100, resampledPixelSpacing: [1, 1, 1], interpolator: sitkBSpline, binWidth: %g, label: 1}
+"""
+
+MAKE = r'''
+import sys, numpy, SimpleITK as sitk
+path, slices, thickness, radius = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+rng = numpy.random.default_rng(5)
+shape = (slices, 512, 512)
+image = numpy.empty(shape, numpy.int16)
+centre = numpy.array([slices // 2 * thickness, 250 * .7, 260 * .7])
+y, x = numpy.mgrid[0:512, 0:512] * .7
+mask = numpy.zeros(shape, numpy.uint8)
+for k in range(slices):
+    d = numpy.sqrt((y - centre[1]) ** 2 + (x - centre[2]) ** 2 + (k * thickness - centre[0]) ** 2)
+    inside = d <= radius
+    mask[k] = inside
+    body = ((y - 180) / 130) ** 2 + ((x - 180) / 165) ** 2 < 1
+    smooth = numpy.where(body, -820 + 300 * numpy.sin(x / 9) * numpy.cos(y / 11), -1000) + inside * 700
+    image[k] = smooth + rng.normal(0, 45, (512, 512))
+for name, a in (("image", image), ("mask", mask)):
+    out = sitk.GetImageFromArray(a)
+    out.SetSpacing((.7, .7, thickness))
+    sitk.WriteImage(out, "%s_%s.nii.gz" % (path, name))
+'''
+
+PEERS = {
+    "flash-radiomics": "import flash_radiomics",
+    "nyxus": """
+import nyxus, sys
+n = nyxus.Nyxus3D(['*3D_ALL*']) if hasattr(nyxus, 'Nyxus3D') else nyxus.Nyxus(['*ALL*'])
+print(n.featurize_files([sys.argv[1]], [sys.argv[2]], True).shape[1], 'columns')
+""",
+    "mirp": """
+import sys
+from mirp import extract_features
+f = extract_features(image=sys.argv[1], mask=sys.argv[2], new_spacing=1.0, base_discretisation_method='fixed_bin_size', base_discretisation_bin_width=25.0, image_modality='CT')
+print(f[0].shape[1], 'columns')
+""",
+}
+
+
+def cpu(command, runs):
+    """Least CPU seconds and most memory of some runs."""
+    best, memory, out = float("inf"), 0, b""
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        p = subprocess.run(["/usr/bin/time", "-f", "%M"] + command, capture_output=True, env=dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS="1", GOMAXPROCS="1"))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if p.returncode:
+            sys.exit("%s\n%s" % (" ".join(command), p.stderr.decode()[-2000:]))
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        memory = max(memory, int(p.stderr.decode().split()[-1]) / 1024)
+        out = p.stdout
+    return best, memory, out
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--rfanode", required=True)
+    a.add_argument("--python", required=True)
+    a.add_argument("--data")
+    a.add_argument("--peers", action="store_true")
+    a.add_argument("--runs", type=int, default=3)
+    a.add_argument("--bin-width", type=float, default=25)
+    a = a.parse_args()
+    with tempfile.TemporaryDirectory() as tmp:
+        params = os.path.join(tmp, "p.yaml")
+        with open(params, "w") as f:
+            f.write(PARAMS % a.bin_width)
+        cases = []
+        for name, slices, thickness, radius in [("sphere 12 mm", 60, 5, 6), ("sphere 40 mm", 60, 5, 20), ("sphere 88 mm", 60, 5, 44), ("sphere 40 mm, 300 slices", 300, 1, 20)]:
+            path = os.path.join(tmp, name.replace(" ", "").replace(",", "-"))
+            subprocess.run([a.python, "-c", MAKE, path, str(slices), str(thickness), str(radius)], check=True)
+            cases.append((name, path + "_image.nii.gz", path + "_mask.nii.gz"))
+        if a.data:
+            for name in ("lung1", "lung2"):
+                cases.append((name, os.path.join(a.data, name + "_image.nrrd"), os.path.join(a.data, name + "_label.nrrd")))
+        print("%-26s %9s %12s %12s %7s %9s %9s %10s" % ("case", "voxels", "rfanode s", "PyRad. s", "ratio", "MB", "PyRad. MB", "rel. error"))
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pyradiomics.py")
+        for name, image, mask in cases:
+            out = os.path.join(tmp, "out.json")
+            ours = cpu([a.rfanode, "features", "--image", image, "--mask", mask, "--params", params, "--threads", "1", "-o", out], a.runs)
+            theirs = cpu([a.python, script, "extract", image, mask, params], 1)
+            result = json.load(open(out))["result"]
+            reference = json.loads(theirs[2])
+            worst = 0.0
+            for key, value in reference.items():
+                mine = result["features"][key]
+                if (mine is None) != (value is None):
+                    worst = float("inf")
+                elif value is not None and abs(mine - value) > 1e-9:
+                    worst = max(worst, abs(mine - value) / abs(value))
+            print("%-26s %9d %12.2f %12.2f %7.1f %9.0f %9.0f %10.1e" % (name, result["region_voxels"], ours[0], theirs[0], theirs[0] / ours[0], ours[1], theirs[1], worst), flush=True)
+        if a.peers:
+            name, image, mask = cases[1]
+            for peer, code in PEERS.items():
+                began = time.time()
+                p = subprocess.run([a.python, "-c", code, image, mask], capture_output=True)
+                if p.returncode:
+                    print("%-26s not run: %s" % (peer, p.stderr.decode().strip().splitlines()[-1][:120]))
+                    continue
+                seconds, memory, said = cpu([a.python, "-c", code, image, mask], 1)
+                print("%-26s %9s %12s %12.2f %7s %9s %9.0f   on %s: %s" % (peer, "", "", seconds, "", "", memory, name, said.decode().strip()[-60:]))
+
+
+main()
