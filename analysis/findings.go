@@ -25,6 +25,7 @@ type Findings struct {
 	PTZ          *Structure   `json:"ptz,omitempty"`        // the ablation zone, on the post grid
 	Uncovered    *Structure   `json:"uncovered,omitempty"`  // PTV and not PTZ
 	Coverage     *Coverage    `json:"coverage,omitempty"`
+	Features     *Features    `json:"features,omitempty"` // of the ablation zone on post
 	Registration Registration `json:"registration"`
 	Prognosis    *Prognosis   `json:"prognosis,omitempty"`
 	Algorithms   []Algorithm  `json:"algorithms"`
@@ -104,10 +105,12 @@ type Algorithm struct {
 	Role    string `json:"role"` // "lungs", "gtr", "ptz", "registration", "coverage", "prognosis"
 	Name    string `json:"name"` // "rfanode-classical"
 	Version string `json:"version"`
-	Family  string `json:"family"`           // CID 7162 code meaning, for segmentations: "Morphological Operations" …
-	Source  string `json:"source"`           // what it follows: a paper, a DOI
-	Prompt  string `json:"prompt,omitempty"` // what a person gave for it: a contour, a point; empty: nothing
-	By      string `json:"-"`                // that person's name: for the report only
+	Family  string `json:"family"` // CID 7162 code meaning, for segmentations: "Morphological Operations" …
+	Source  string `json:"source"` // what it follows: a paper, a DOI
+	// Parameters are what decides a trained model's answer: its whole SHA-256, folds, runtime; empty for the others.
+	Parameters string `json:"parameters,omitempty"`
+	Prompt     string `json:"prompt,omitempty"` // what a person gave for it: a contour, a point; empty: nothing
+	By         string `json:"-"`                // that person's name: for the report only
 }
 
 // Inputs names what was analysed.

@@ -35,6 +35,9 @@ func (f Findings) forLesion(number int, l segment.Lesion) Findings {
 func (f *Findings) measure(ctx context.Context, l segment.Lesion, pre, post *ct.Series, lungs *segment.Lungs, field *register.Field) error {
 	if l.PTZ.Mask != nil {
 		f.PTZ = &Structure{VolumeML: l.PTZ.Mask.VolumeML(), NativeML: l.PTZ.Mask.VolumeML(), Mask: l.PTZ.Mask}
+		if err := f.takeFeatures(ctx, post.Volume, l.PTZ.Mask); err != nil {
+			return err
+		}
 	}
 	if l.GTR.Level == nil || l.PTZ.Level == nil {
 		return nil
