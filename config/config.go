@@ -101,6 +101,9 @@ type Limits struct {
 	Associations   int      `toml:"associations"`
 	ObjectMiB      int      `toml:"object_mib"`
 	Idle           Duration `toml:"idle"`
+	Request        Duration `toml:"request"`
+	Stall          Duration `toml:"stall"`
+	Drain          Duration `toml:"drain"`
 	DiskReserveGiB float64  `toml:"disk_reserve_gib"`
 }
 
@@ -225,6 +228,9 @@ func (c *Config) check() error {
 	positive("limits.associations", c.Limits.Associations > 0)
 	positive("limits.object_mib", c.Limits.ObjectMiB > 0)
 	positive("limits.idle", c.Limits.Idle.Duration > 0)
+	positive("limits.request", c.Limits.Request.Duration > 0)
+	positive("limits.stall", c.Limits.Stall.Duration > 0)
+	positive("limits.drain", c.Limits.Drain.Duration > 0)
 	if c.Limits.DiskReserveGiB < 0 {
 		add("limits.disk_reserve_gib: cannot be negative")
 	}

@@ -89,6 +89,7 @@ func newAssociation(ctx context.Context, conn net.Conn, first state, times Timeo
 	}
 	as := &Association{w: newWire(ctx, conn), state: first, times: times.withDefaults(), maxPDU: maxPDU, maxData: maxData,
 		Contexts: make(map[byte]PresentationContext)}
+	as.w.trickle = as.times.Trickle
 	as.w.wait, as.w.until = as.times.Request, time.Now().Add(as.times.Request)
 	return as
 }

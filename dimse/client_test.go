@@ -284,12 +284,12 @@ func TestTrickle(t *testing.T) {
 	defer w.Close()
 	w.wait = time.Second
 	w.meter(true)
-	w.waited, w.got = trickleWindow-time.Nanosecond, trickleBytes-2
+	w.waited, w.got = w.trickle-time.Nanosecond, 60*trickleRate-2
 	go func() { _, _ = client.Write([]byte("x")) }()
 	if _, err := w.Read(make([]byte, 8)); !errors.Is(err, errStalled) {
 		t.Errorf("got %v", err)
 	}
-	w.waited, w.got = trickleWindow-time.Nanosecond, trickleBytes
+	w.waited, w.got = w.trickle-time.Nanosecond, 60*trickleRate
 	go func() { _, _ = client.Write([]byte("x")) }()
 	if _, err := w.Read(make([]byte, 8)); err != nil || w.got != 0 {
 		t.Errorf("a peer that is fast enough: %v, window of %d bytes", err, w.got)

@@ -15,6 +15,7 @@ type Timeouts struct {
 	Idle     time.Duration // acceptor: between two messages; 300 s, because scanners do pause
 	Response time.Duration // requestor: message sent to answer begun; 300 s
 	Stall    time.Duration // inside a unit or a message without a byte, and for each write; 30 s
+	Trickle  time.Duration // of waiting inside a message, in which 4 KiB/s must come; 60 s
 	Linger   time.Duration // after our last word until the peer closes; 1 s
 }
 
@@ -29,16 +30,14 @@ func (t Timeouts) withDefaults() Timeouts {
 	def(&t.Idle, 300*time.Second)
 	def(&t.Response, 300*time.Second)
 	def(&t.Stall, 30*time.Second)
+	def(&t.Trickle, 60*time.Second)
 	def(&t.Linger, time.Second)
 	return t
 }
 
-// A peer that trickles bytes inside a message is as bad as one that has stopped: less than trickleBytes in trickleWindow
-// of waiting for it counts as a stall. Time in which we do not wait for the peer is not counted.
-const (
-	trickleWindow = 60 * time.Second
-	trickleBytes  = 4 << 10 * int64(trickleWindow/time.Second)
-)
+// trickleRate, bytes/s: a peer that trickles bytes inside a message is as bad as one that has stopped. Time in which we
+// do not wait for the peer is not counted.
+const trickleRate = 4 << 10
 
 var errStalled = errors.New("the peer sends too slowly")
 
@@ -52,15 +51,16 @@ type wire struct {
 
 	deaf    bool // the peer no longer takes what we send
 	wait    time.Duration
-	until   time.Time // zero: no such limit
-	metered bool      // inside a message: count against the trickle limit
+	trickle time.Duration // window of the trickle limit
+	until   time.Time     // zero: no such limit
+	metered bool          // inside a message: count against the trickle limit
 	waited  time.Duration
 	got     int64
 }
 
 // newWire takes over conn; closing the wire closes it.
 func newWire(ctx context.Context, conn net.Conn) *wire {
-	w := &wire{Conn: conn, ctx: ctx, quick: quickAck(conn)}
+	w := &wire{Conn: conn, ctx: ctx, quick: quickAck(conn), trickle: time.Minute}
 	past := time.Unix(1, 0)
 	w.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(past) })
 	return w
@@ -87,8 +87,8 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.metered {
 		w.waited += time.Since(start)
 		w.got += int64(n)
-		if w.waited >= trickleWindow {
-			if w.got < trickleBytes {
+		if w.waited >= w.trickle {
+			if w.got < int64(trickleRate*w.trickle.Seconds()) {
 				return n, fmt.Errorf("%w: %d bytes in %s", errStalled, w.got, w.waited.Round(time.Second))
 			}
 			w.waited, w.got = 0, 0

@@ -2,6 +2,7 @@ package scp_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,8 +37,9 @@ func files(t testing.TB, dir string) []string {
 }
 
 // Requests that cannot be accepted get the answer of PS3.8 section 9.3.4, or the abort before an association stands.
-func TestRequestsRefused(t *testing.T) {
-	r := start(t, nil)
+func TestRequestsRefused(t *testing.T) { requestsRefused(t, start(t, nil)) }
+
+func requestsRefused(t *testing.T, r *receiver) {
 	with := func(change func(*request)) []byte {
 		rq := goodRequest()
 		change(&rq)
@@ -97,8 +99,9 @@ func alive(t testing.TB, r *receiver) {
 }
 
 // Violations inside an association end it with the standard's reason.
-func TestAborts(t *testing.T) {
-	r := start(t, nil)
+func TestAborts(t *testing.T) { aborts(t, start(t, nil)) }
+
+func aborts(t *testing.T, r *receiver) {
 	set := echoCommand(1)
 	data := newInstance(1).encode(true)
 	storeSet := storeCommand(1, ctClass, newInstance(1).uid)
@@ -143,8 +146,9 @@ func TestAborts(t *testing.T) {
 }
 
 // Unusual but legal.
-func TestLegalOddities(t *testing.T) {
-	r := start(t, nil)
+func TestLegalOddities(t *testing.T) { legalOddities(t, start(t, nil)) }
+
+func legalOddities(t *testing.T, r *receiver) {
 	in := newInstance(7)
 	data := in.encode(true)
 	set := storeCommand(5, ctClass, in.uid)
@@ -196,14 +200,15 @@ func TestLegalOddities(t *testing.T) {
 			t.Errorf("%04XH", s)
 		}
 	})
-	if _, kept := dataSet(t, r.archive.Path(in.uid)); !bytes.Equal(kept, data) {
+	if _, kept := dataSet(t, r.path(in.uid)); !bytes.Equal(kept, data) {
 		t.Error("stored otherwise than sent")
 	}
 }
 
 // Objects that are not stored: the right status, no file, and the association goes on.
-func TestObjectsRefused(t *testing.T) {
-	r := start(t, nil)
+func TestObjectsRefused(t *testing.T) { objectsRefused(t, start(t, nil)) }
+
+func objectsRefused(t *testing.T, r *receiver) {
 	in := newInstance(1)
 	good := in.encode(true)
 	other := in
@@ -260,8 +265,9 @@ func TestObjectsRefused(t *testing.T) {
 }
 
 // Commands that make no sense are answered, with their data set out of the way.
-func TestCommandsRefused(t *testing.T) {
-	r := start(t, nil)
+func TestCommandsRefused(t *testing.T) { commandsRefused(t, start(t, nil)) }
+
+func commandsRefused(t *testing.T, r *receiver) {
 	data := newInstance(1).encode(true)
 	for _, c := range []struct {
 		name string
@@ -298,8 +304,9 @@ func TestCommandsRefused(t *testing.T) {
 }
 
 // A transfer that breaks off leaves nothing behind, however it breaks off.
-func TestBreakOffs(t *testing.T) {
-	r := start(t, nil)
+func TestBreakOffs(t *testing.T) { breakOffs(t, start(t, nil)) }
+
+func breakOffs(t *testing.T, r *receiver) {
 	in := newInstance(1)
 	whole := store(1, ctClass, in.uid, in.encode(true))
 	half := whole[:len(whole)-3000]
@@ -455,8 +462,9 @@ func TestAssociationLimits(t *testing.T) {
 }
 
 // Contexts are answered one by one, in our order of preference.
-func TestNegotiation(t *testing.T) {
-	r := start(t, nil)
+func TestNegotiation(t *testing.T) { negotiation(t, start(t, nil)) }
+
+func negotiation(t *testing.T, r *receiver) {
 	rq := goodRequest()
 	const explicit, implicit, jpeg = dimse.ExplicitVRLittleEndian, dimse.ImplicitVRLittleEndian, "1.2.840.10008.1.2.4.50"
 	rq.contexts = [][]byte{
@@ -490,8 +498,9 @@ func TestNegotiation(t *testing.T) {
 }
 
 // Several operations under way, as a granted window allows: all are answered.
-func TestPipelining(t *testing.T) {
-	r := start(t, nil)
+func TestPipelining(t *testing.T) { pipelining(t, start(t, nil)) }
+
+func pipelining(t *testing.T, r *receiver) {
 	p := associated(t, r)
 	var b []byte
 	for k := range 8 {
@@ -503,5 +512,79 @@ func TestPipelining(t *testing.T) {
 		if s := p.status(uint16(k + 1)); s != 0 {
 			t.Errorf("object %d: %04XH", k, s)
 		}
+	}
+}
+
+// A known UID with other content is refused and kept beside the first; the same content again, in whatever encoding, is
+// fine and written once.
+func TestDuplicates(t *testing.T) { duplicates(t, start(t, nil)) }
+
+func duplicates(t *testing.T, r *receiver) {
+	in := newInstance(5)
+	other := in
+	other.fill++
+	for i, c := range []struct {
+		data []byte
+		want uint16
+	}{{in.encode(true), 0}, {in.encode(true), 0}, {other.encode(true), 0xA900}, {in.encode(true), 0}} {
+		p := associated(t, r)
+		p.send(store(1, ctClass, in.uid, c.data))
+		if s := p.status(1); s != c.want {
+			t.Errorf("%d: %04XH, want %04XH", i, s, c.want)
+		}
+	}
+	if _, kept := dataSet(t, r.path(in.uid)); !bytes.Equal(kept, in.encode(true)) {
+		t.Error("the first one was not kept")
+	}
+	if n := len(files(t, r.dir)); n != 2 {
+		t.Errorf("%d files, want the first and the conflict", n)
+	}
+}
+
+// A megabyte that inflates to a gigabyte costs neither memory nor time.
+func TestDeflateBomb(t *testing.T) {
+	deflateBomb(t, start(t, func(s *scp.Server) {
+		s.TransferSyntaxes = []string{dimse.ExplicitVRLittleEndian, dimse.DeflatedExplicitVRLittleEndian}
+	}))
+}
+
+func deflateBomb(t *testing.T, r *receiver) {
+	in := newInstance(6)
+	in.pixels = 0
+	head := in.encode(true)
+	binary.LittleEndian.PutUint32(head[len(head)-4:], 1<<30) // the length of the pixel data
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := make([]byte, 1<<20)
+	write := func(p []byte) {
+		_, _ = w.Write(p)
+		_ = w.Flush()
+	}
+	write(head)
+	write(zeros)
+	before := b.Len()
+	write(zeros) // what this adds stands for a megabyte of zeros behind zeros, as often as it is repeated
+	megabyte := bytes.Clone(b.Bytes()[before:])
+	for range 1<<10 - 2 {
+		b.Write(megabyte)
+	}
+	_ = w.Close()
+	rq := goodRequest()
+	rq.contexts = [][]byte{proposed(storeID, ctClass, dimse.DeflatedExplicitVRLittleEndian)}
+	p := dial(t, r)
+	p.send(rq.bytes()).expect("AC")
+	start := time.Now()
+	p.send(store(1, ctClass, in.uid, b.Bytes()))
+	if s := p.status(1); s != 0xC003 {
+		t.Errorf("%d bytes that inflate to a gigabyte: %04XH", b.Len(), s)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if n := len(files(t, r.dir)); n != 0 {
+		t.Errorf("%d files", n)
 	}
 }

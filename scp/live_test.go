@@ -3,6 +3,8 @@ package scp_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
 	"os"
 	"os/exec"
@@ -21,11 +23,21 @@ import (
 // receiver is a running node for a test.
 type receiver struct {
 	addr, host, port string
-	archive          *archive.Archive
-	dir              string
+	archive          *archive.Archive // nil: of another process
+	dir              string           // of the archive
 
 	mu      sync.Mutex
 	entries []archive.Entry
+}
+
+// path is where an instance is, or would be.
+func (r *receiver) path(uid string) string {
+	if r.archive != nil {
+		return r.archive.Path(uid)
+	}
+	sum := sha256.Sum256([]byte(uid))
+	name := hex.EncodeToString(sum[:])
+	return filepath.Join(r.dir, "objects", name[:1], name[1:2], name+".dcm")
 }
 
 func (r *receiver) stored() []archive.Entry {

@@ -67,7 +67,8 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 		AllowAnyPeer: c.AllowAnyPeer,
 		Limits: scp.Limits{
 			Associations: c.Limits.Associations, PerPeer: max(1, c.Limits.Associations/4),
-			MaxDataSet: int64(c.Limits.ObjectMiB) << 20, Timeouts: dimse.Timeouts{Idle: c.Limits.Idle.Duration},
+			MaxDataSet: int64(c.Limits.ObjectMiB) << 20, Drain: c.Limits.Drain.Duration,
+			Timeouts: dimse.Timeouts{Idle: c.Limits.Idle.Duration, Request: c.Limits.Request.Duration, Stall: c.Limits.Stall.Duration},
 		},
 		TransferSyntaxes:     ct.TransferSyntaxes(),
 		AcceptUnknownClasses: c.AcceptUnknownClasses,
