@@ -29,6 +29,7 @@ type Config struct {
 	Data                 string        `toml:"data"`
 	AllowAnyPeer         bool          `toml:"allow_any_peer"`
 	AcceptUnknownClasses bool          `toml:"accept_unknown_classes"`
+	AcceptAnySyntax      bool          `toml:"accept_any_transfer_syntax"`
 	Peers                []Peer        `toml:"peer"`
 	Destinations         []Destination `toml:"destination"`
 	TLS                  TLS           `toml:"tls"`

@@ -62,3 +62,29 @@ func FuzzDataSet(f *testing.F) {
 		}
 	})
 }
+
+// A small data set that reads is written to what reads the same.
+func FuzzAttributes(f *testing.F) {
+	f.Add(true, AppendAttributes(nil, someAttributes(), true))
+	f.Add(false, AppendAttributes(nil, someAttributes(), false))
+	e := &encoder{}
+	e.head(0x0008_1199, "SQ", undef).item(tagItem, undef).el(0x0008_1155, "UI", "1.2.3\x00").item(tagItemDelimiter, 0).item(tagSequenceDelimiter, 0)
+	f.Add(true, e.Bytes())
+	f.Fuzz(func(t *testing.T, explicit bool, b []byte) {
+		syntax := ImplicitVRLittleEndian
+		if explicit {
+			syntax = ExplicitVRLittleEndian
+		}
+		a, err := ReadAttributes(bytes.NewReader(b), syntax)
+		if err != nil {
+			return
+		}
+		_, _ = a.Text(TagTransactionUID), a.Number(TagFailureReason)
+		if len(b) > 1<<15 { // a value of more than 64 KiB cannot be written in every VR
+			return
+		}
+		if _, err := ReadAttributes(bytes.NewReader(AppendAttributes(nil, a, false)), ImplicitVRLittleEndian); err != nil {
+			t.Errorf("%+v is written as what does not read: %v", a, err)
+		}
+	})
+}

@@ -96,3 +96,22 @@ func TestDeflatedAsSent(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where any transfer syntax is to be taken, one that nobody can decode is, unless a better one is offered.
+func TestAnyTransferSyntax(t *testing.T) {
+	const baseline = "1.2.840.10008.1.2.4.50"
+	r := start(t, func(s *scp.Server) { s.AnyTransferSyntax = true })
+	rq := goodRequest()
+	rq.contexts = [][]byte{proposed(1, ctClass, baseline), proposed(3, ctClass, baseline, dimse.ImplicitVRLittleEndian),
+		proposed(5, ctClass, "1.2.3.4"), proposed(7, dimse.Verification, baseline)}
+	body := dial(t, r).send(rq.bytes()).expect("AC")
+	for _, want := range [][]byte{
+		item(0x21, []byte{1, 0, 0, 0}, item(0x40, []byte(baseline))),
+		item(0x21, []byte{3, 0, 0, 0}, item(0x40, []byte(dimse.ImplicitVRLittleEndian))),
+		item(0x21, []byte{5, 0, 4, 0}), item(0x21, []byte{7, 0, 4, 0}),
+	} {
+		if !bytes.Contains(body, want[4:8]) || len(want) > 8 && !bytes.Contains(body, want) {
+			t.Errorf("not answered: %x", want)
+		}
+	}
+}

@@ -93,6 +93,14 @@ func (n *node) answer(c dimse.ProposedContext, wanted []dimse.RoleSelection) dim
 			}
 		}
 	}
+	if n.AnyTransferSyntax && n.takes(c.AbstractSyntax) {
+		for _, ts := range c.TransferSyntaxes {
+			if dimse.KnownTransferSyntax(ts) {
+				a.TransferSyntax = ts
+				return a
+			}
+		}
+	}
 	a.Result = dimse.ContextTransferSyntaxes
 	return a
 }

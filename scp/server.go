@@ -58,6 +58,9 @@ type Server struct {
 	// TransferSyntaxes are accepted for storage, the first that a peer offers of them, in this order. Nil: Explicit,
 	// then Implicit VR Little Endian. Only what the rest of the program can decode belongs here.
 	TransferSyntaxes []string
+	// AnyTransferSyntax accepts, where none of TransferSyntaxes is offered, the first other one whose data sets can be
+	// checked: objects that nobody here will look at are stored too.
+	AnyTransferSyntax bool
 	// Identity says what the user identity of a request counts; Users are those who are known.
 	Identity IdentityPolicy
 	Users    []User

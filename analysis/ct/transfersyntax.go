@@ -16,15 +16,29 @@ const (
 
 // TransferSyntaxes lists the transfer syntaxes whose CT can be read, the order in which a receiver should prefer them:
 // what needs no decoding first, what loses nothing before what does.
-func TransferSyntaxes() []string {
+func TransferSyntaxes() []string { return inOrder(codec.TransferSyntaxes()) }
+
+// AllTransferSyntaxes is TransferSyntaxes of a machine that has every library which can be used.
+func AllTransferSyntaxes() []string {
+	all := codec.TransferSyntaxes()
+	for _, uid := range codec.ExternalSyntaxes() {
+		if !slices.Contains(all, uid) {
+			all = append(all, uid)
+		}
+	}
+	return inOrder(all)
+}
+
+// inOrder puts what needs no decoder around the compressed ones.
+func inOrder(compressed []string) []string {
 	all := []string{explicitLittle, implicitLittle, deflated}
-	for _, uid := range codec.TransferSyntaxes() {
+	for _, uid := range compressed {
 		if !codec.Lossy(uid) {
 			all = append(all, uid)
 		}
 	}
 	all = append(all, explicitBig)
-	for _, uid := range codec.TransferSyntaxes() {
+	for _, uid := range compressed {
 		if codec.Lossy(uid) {
 			all = append(all, uid)
 		}

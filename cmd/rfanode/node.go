@@ -72,6 +72,7 @@ func openNode(ctx context.Context, c *config.Config, log *slog.Logger, changed f
 		},
 		TransferSyntaxes:     ct.TransferSyntaxes(),
 		AcceptUnknownClasses: c.AcceptUnknownClasses,
+		AnyTransferSyntax:    c.AcceptAnySyntax,
 		Archive:              store,
 		Log:                  log,
 		Stored:               func(e archive.Entry) { n.received(context.WithoutCancel(ctx), e) },

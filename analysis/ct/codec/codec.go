@@ -89,7 +89,10 @@ func Decode(transferSyntax string, src []byte, f Format, dst []uint16) error {
 	return decode(src, f, dst)
 }
 
-// External says whether a transfer syntax is decoded by a library that the machine may have.
-func External(transferSyntax string) bool {
-	return slices.Contains([]string{JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K}, transferSyntax)
+// ExternalSyntaxes are decoded by a library that the machine may have.
+func ExternalSyntaxes() []string {
+	return []string{JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000, HTJ2K}
 }
+
+// External says whether a transfer syntax is one of ExternalSyntaxes.
+func External(transferSyntax string) bool { return slices.Contains(ExternalSyntaxes(), transferSyntax) }

@@ -292,9 +292,13 @@ func TestFrames(t *testing.T) {
 
 // No stream makes a decoder fall, take memory that the frame does not need, or go on for ever.
 func FuzzDecode(f *testing.F) {
-	syntaxes := TransferSyntaxes()
+	syntaxes := []string{JPEGLosslessFirst, JPEGLSLossless, RLELossless} // a decoder each; OpenJPEG is not ours
 	for _, g := range golden {
-		f.Add(uint8(slices.Index(syntaxes, g.syntax)), uint8(6), uint8(9), unhex(f, g.stream))
+		for i := range syntaxes {
+			if !External(g.syntax) {
+				f.Add(uint8(i), uint8(6), uint8(9), unhex(f, g.stream))
+			}
+		}
 	}
 	f.Add(uint8(0), uint8(9), uint8(11), encodeLossless(make([]uint16, 99), 9, 11, 16, 4, 0, 4))
 	f.Fuzz(func(t *testing.T, which, rows, cols uint8, b []byte) {

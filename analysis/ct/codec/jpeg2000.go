@@ -136,7 +136,7 @@ func jpeg2000Syntaxes() []string {
 	case !atLeast(l.version, openJPEGForHT):
 		return []string{JPEG2000Lossless, JPEG2000}
 	}
-	return []string{JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000, HTJ2K}
+	return ExternalSyntaxes()
 }
 
 // atLeast compares versions of numbers and dots.
