@@ -17,6 +17,7 @@ type Options struct {
 	MaxDays  int                // a longer interval between the scans is marked; 0: 180
 	Progress func(stage string) // called as each stage begins; nil: nobody watches
 	GTR, PTZ Given              // tumour on pre and zone on post, drawn or marked elsewhere; empty: they are found here
+	Models   Models             // trained models in place of the classical segmenter
 }
 
 // Run analyses one pair and returns one Findings a lesion, or a single held one that says why nothing can be told. An
@@ -31,9 +32,12 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 	if len(base.Reasons) > 0 {
 		return []Findings{base}, nil
 	}
+	if err := base.openModels(ctx, &opts); err != nil {
+		return base.holdOn(ctx, err)
+	}
 
 	stage("lungs")
-	preLungs, postLungs, err := bothLungs(ctx, pre.Volume, post.Volume)
+	preLungs, postLungs, err := base.lungs(ctx, pre.Volume, post.Volume, opts.Models.Lungs, stage)
 	if err != nil {
 		return base.holdOn(ctx, err)
 	}
@@ -46,9 +50,9 @@ func Run(ctx context.Context, pre, post *ct.Series, opts Options) ([]Findings, e
 
 	stage("ablation zone and tumour")
 	near := nearLesion{fixed: post.Volume, moving: pre.Volume, lung: postLungs.Mask, start: affine}
-	found, err := lesions(ctx, segment.LesionInput{
+	found, err := base.findLesions(ctx, segment.LesionInput{
 		Pre: pre.Volume, Post: post.Volume, PreLungs: preLungs, PostLungs: postLungs, ToPre: affine, Refine: near.refine,
-	}, opts)
+	}, opts, stage)
 	if err != nil {
 		return base.holdOn(ctx, err)
 	}

@@ -37,6 +37,7 @@ type Config struct {
 	Series               Series        `toml:"series"`
 	Contours             Contours      `toml:"contours"`
 	Analysis             Analysis      `toml:"analysis"`
+	Segment              Segment       `toml:"segment"`
 	Delivery             Delivery      `toml:"delivery"`
 	Report               Report        `toml:"report"`
 	Limits               Limits        `toml:"limits"`
@@ -234,6 +235,9 @@ func (c *Config) check() error {
 	positive("limits.drain", c.Limits.Drain.Duration > 0)
 	if c.Limits.DiskReserveGiB < 0 {
 		add("limits.disk_reserve_gib: cannot be negative")
+	}
+	for _, err := range c.Segment.check() {
+		add("%w", err)
 	}
 	if c.Report.Site == "" {
 		add("report.site: name this installation")

@@ -3,6 +3,7 @@ analysis/segment/nnunet.
 
     pip install nnunetv2==2.8.1 torch==2.15.0 scikit-image==0.26.0 scipy==1.17.1 SimpleITK==2.5.7 onnx==1.23.2 onnxruntime==1.32.0
     python reference/nnunet.py analysis/segment/nnunet/testdata
+    python reference/nnunet.py --threshold analysis/testdata/threshold-model
 
 Networks are U-Nets of 4 to 16 features with random weights, whose last layer is shifted until every class appears; they
 segment nothing. One image (random blobs in an exactly zero frame) serves all cases with a spacing of its own for each.
@@ -187,7 +188,54 @@ def small(r):
     return {"resize": resizes, "tile_starts": starts, "gaussian": gaussians, "sigmoid_threshold_bits": int(np.argmax(above)) + 1}
 
 
+class Threshold(torch.nn.Module):
+    """A network in form only: "dense" where the smoothed image is above -350 HU."""
+
+    def __init__(self, mean, std):
+        super().__init__()
+        self.conv = torch.nn.Conv3d(1, 2, 1)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1, 1))
+            self.conv.bias.copy_(torch.tensor([(-350 - mean) / std, 0.0]))
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+def threshold_model(out):
+    """A model folder whose answer can be foreseen, for tests of what is done with a model's masks."""
+    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tools"))
+    import export_nnunet as exporter
+
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    p = plans([1.5, 1.5, 1.5])
+    patch = [48, 48, 48]
+    p["configurations"]["base"]["patch_size"] = patch
+    (out / "plans.json").write_text(json.dumps(p, indent=1))
+    (out / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}, "labels": {"background": 0, "dense": 1}, "file_ending": ".nii.gz"}))
+    i = p["foreground_intensity_properties_per_channel"]["0"]
+    net = Threshold(i["mean"], i["std"]).eval()
+    exporter.onnx_of(net, patch, out / "fold_0.onnx")
+    r = np.random.default_rng(1)
+    x = np.zeros((1, 1, *patch), np.float32)
+    x[0, 0, :, 0, 0] = r.integers(-8, 8, patch[0]) / 4
+    index = np.sort(r.choice(2 * 48**3, 1000, replace=False))
+    torch_answer, _ = exporter.answers(net, out / "fold_0.onnx", x)
+    np.savez_compressed(out / "selfcheck.npz", input=x, index=index, logits_0=torch_answer.ravel()[index])
+    (out / "rfanode-model.json").write_text(json.dumps({
+        "schema": exporter.SCHEMA, "name": "rfanode-threshold", "version": "1", "configuration": "3d_fullres",
+        "folds": [{"k": 0, "file": "fold_0.onnx", "sha256": exporter.sha256(out / "fold_0.onnx")}],
+        "plans_sha256": exporter.sha256(out / "plans.json"), "dataset_sha256": exporter.sha256(out / "dataset.json"),
+        "input_name": "input", "output_name": "logits", "channels": 1, "heads": 2, "patch_size": patch, "mirror_axes": None,
+        "tile_step": 0.5, "array_orientation": "RAS", "orientation_source": "operator", "wrapper": None,
+        "selfcheck": {"file": "selfcheck.npz", "sha256": exporter.sha256(out / "selfcheck.npz"), "max_abs_diff_torch_ort": 0},
+        "training": {"what": "a threshold: no trained network"}}, indent=1) + "\n")
+
+
 def main():
+    if sys.argv[1] == "--threshold":
+        return threshold_model(pathlib.Path(sys.argv[2]))
     out = pathlib.Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     image = picture()

@@ -55,15 +55,20 @@ func FindLungs(ctx context.Context, v *volume.Volume) (*Lungs, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	return lungsOf(ctx, right, left, v.Geometry)
+}
+
+// lungsOf fills and closes the two lungs on the work grid and brings them to the CT's own.
+func lungsOf(ctx context.Context, right, left *volume.Mask, g volume.Geometry) (*Lungs, error) {
 	l := &Lungs{}
 	l.CutSuperior, l.CutInferior = cutByRange(volume.Union(right, left))
 	filledR, filledL := volume.FillHolesInSlices(right), volume.FillHolesInSlices(left)
 	separate(filledR, filledL)
-	l.Mask = toGrid(volume.Union(filledR, filledL), v.Geometry)
+	l.Mask = toGrid(volume.Union(filledR, filledL), g)
 	costal := costalLayer(volume.Union(filledR, filledL))
 	hullR, hullL := lungHull(filledR, costal), lungHull(filledL, costal)
 	separate(hullR, hullL)
-	l.Right, l.Left = toGrid(hullR, v.Geometry), toGrid(hullL, v.Geometry)
+	l.Right, l.Left = toGrid(hullR, g), toGrid(hullL, g)
 	l.Hull = volume.Union(l.Right, l.Left)
 	return l, ctx.Err()
 }

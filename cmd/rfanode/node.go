@@ -96,6 +96,7 @@ func routerOptions(c *config.Config, secure *dimse.Credentials, log *slog.Logger
 	for i, d := range c.Destinations {
 		destinations[i] = router.Destination{Name: d.Name, Peer: destinationPeer(d, secure), Commitment: d.Commitment}
 	}
+	models := modelsOf(c.Segment)
 	return router.Options{
 		Dir:            c.Data,
 		Client:         &dimse.Client{AETitle: c.AETitle, Log: log},
@@ -110,7 +111,7 @@ func routerOptions(c *config.Config, secure *dimse.Credentials, log *slog.Logger
 		Log:            log,
 		Changed:        changed,
 		Analyse: func(ctx context.Context, pre, post *ct.Series, given analysis.Options) ([]analysis.Findings, error) {
-			given.MaxDays = c.Series.MaxDays
+			given.MaxDays, given.Models = c.Series.MaxDays, models
 			return analysis.Run(ctx, pre, post, given)
 		},
 	}
@@ -118,7 +119,8 @@ func routerOptions(c *config.Config, secure *dimse.Credentials, log *slog.Logger
 
 // resultDigest covers everything in the configuration that can change a result.
 func resultDigest(c *config.Config) string {
-	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "max_days=%d font=%s", c.Series.MaxDays, c.Report.Font)))
+	text := fmt.Appendf(nil, "max_days=%d font=%s", c.Series.MaxDays, c.Report.Font)
+	return fmt.Sprintf("%x", sha256.Sum256(append(text, modelSettings(c.Segment)...)))
 }
 
 func archiveOptions(c *config.Config, log *slog.Logger) archive.Options {

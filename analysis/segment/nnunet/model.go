@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,7 @@ type Model struct {
 	folds   []string // files
 	about   Description
 	runtime string
+	files   []os.FileInfo // of everything read, as it was when it was verified
 }
 
 // Description says which model it is, for the results.
@@ -77,6 +79,7 @@ func open(ctx context.Context, dir string, opts Options) (*Model, error) {
 		return nil, errors.New("there is no such folder: give the folder that tools/export_nnunet.py wrote")
 	}
 	m := &Model{dir: dir, opts: opts}
+	m.files = m.stat()
 	hashes, err := m.read()
 	if err != nil {
 		return nil, err
@@ -136,6 +139,28 @@ func (m *Model) read() (hashes []string, err error) {
 		hashes = append(hashes, f.SHA256)
 	}
 	return hashes, checkFileHash(m.dir, side.SelfCheck.File, side.SelfCheck.SHA256)
+}
+
+// stat looks at every file of the folder.
+func (m *Model) stat() []os.FileInfo {
+	entries, err := os.ReadDir(m.dir)
+	if err != nil {
+		return nil
+	}
+	var files []os.FileInfo
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			files = append(files, info)
+		}
+	}
+	return files
+}
+
+// Unchanged says whether the folder's files still have the sizes and times they had when they were verified.
+func (m *Model) Unchanged() bool {
+	return slices.EqualFunc(m.files, m.stat(), func(a, b os.FileInfo) bool {
+		return a.Name() == b.Name() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	})
 }
 
 func (m *Model) readSidecar() (*sidecar, error) {
