@@ -2,7 +2,6 @@ package radiomics
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -151,11 +150,8 @@ func (s *fileSource) planes(ctx context.Context, do func(int, []float64) error) 
 // voxels is the stream of the voxels' bytes.
 func (s *fileSource) voxels(f *os.File) (io.Reader, error) {
 	if s.whole {
-		z, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<18))
-		if err != nil {
-			return nil, err
-		}
-		_, err = io.CopyN(io.Discard, z, s.skip)
+		z := newGunzip(f)
+		_, err := io.CopyN(io.Discard, z, s.skip)
 		return z, err
 	}
 	skip := s.skip
@@ -171,11 +167,10 @@ func (s *fileSource) voxels(f *os.File) (io.Reader, error) {
 	if _, err := f.Seek(skip, io.SeekStart); err != nil {
 		return nil, err
 	}
-	r := bufio.NewReaderSize(f, 1<<18)
 	if s.gz {
-		return gzip.NewReader(r)
+		return newGunzip(f), nil
 	}
-	return r, nil
+	return bufio.NewReaderSize(f, 1<<18), nil
 }
 
 func (s *fileSource) decode(out []float64, raw []byte) {

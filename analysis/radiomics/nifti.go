@@ -1,7 +1,6 @@
 package radiomics
 
 import (
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,10 +29,10 @@ func openNIfTI(path string) (source, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	if magic != [2]byte{0x1f, 0x8b} {
+	if magic == [2]byte{0x1f, 0x8b} {
+		r = newGunzip(f)
+	} else {
 		s.whole = false
-	} else if r, err = gzip.NewReader(f); err != nil {
-		return nil, err
 	}
 	h := make([]byte, 348)
 	if _, err := io.ReadFull(r, h); err != nil {
