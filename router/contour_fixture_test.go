@@ -116,7 +116,10 @@ func (d drawn) write(t testing.TB, dir string) string {
 		d.structureSet(&e)
 	}
 	path := filepath.Join(dir, d.sop+".dcm")
-	if err := os.WriteFile(path, part10(class, d.sop, e.Bytes()), 0o600); err != nil {
+	if err := os.WriteFile(path+".part", part10(class, d.sop, e.Bytes()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".part", path); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -449,4 +450,103 @@ func archiveOf(t *testing.T, s series) string {
 	dir := t.TempDir()
 	s.write(t, dir)
 	return dir
+}
+
+// kill -9 again and again while contours arrive: none is lost, none is used twice, and the newest one counts.
+func TestKillWhileContoursArrive(t *testing.T) {
+	t.Parallel()
+	p := startPACS(t, &pacs{})
+	dir, archive := crashSetup(t)
+	pre, post := pairOf("PID-111")
+	pre.write(t, archive)
+	post.write(t, archive)
+	c := startChild(t, dir, p.destination.Peer.Address, 20*time.Millisecond)
+	c.until(t, "delivered")
+	const versions = 6
+	var d drawn
+	for v := range versions {
+		d = onSeries(pre, "1.2.9.9"+string(rune('0'+v)), box("GTR", 12+5*float64(v%3)))
+		d.at = d.at.Add(time.Duration(v) * time.Minute)
+		d.write(t, archive)
+		// From before the contour is read to after its result is on the way.
+		time.Sleep(time.Duration(v) * 150 * time.Millisecond)
+		c.kill()
+		c = startChild(t, dir, p.destination.Peer.Address, 20*time.Millisecond)
+	}
+	r, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	n := &node{Router: r, dir: dir, log: &logBuffer{}}
+	last := n.waitContour(t, d.sop, Delivered)
+	n.wait(t, "done with everything", func(Case) bool {
+		return !slices.ContainsFunc(n.lines(t), func(c Case) bool { return c.State != Delivered && c.State != Superseded })
+	})
+	seen := map[string]bool{}
+	for at := last; ; {
+		key := ""
+		for _, x := range at.Contours {
+			key += x.SOPInstanceUID + " "
+		}
+		if seen[key] {
+			t.Errorf("two cases stand on the contours %q", key)
+		}
+		seen[key] = true
+		if at.Predecessor == "" {
+			break
+		}
+		if at, err = r.Case(t.Context(), at.Predecessor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := n.lines(t); len(all) != len(seen) {
+		t.Errorf("%d cases, %d in the chain of the last: %s", len(all), len(seen), lines(all))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.bad) > 0 {
+		t.Errorf("objects came with two contents under one UID: %q", p.bad)
+	}
+	for _, o := range last.Objects {
+		if p.stored[o.SOPInstanceUID] == nil {
+			t.Errorf("%s of the last version has not arrived", o.Role)
+		}
+	}
+}
+
+// A data folder of the program before contours keeps its cases.
+func TestCasesSurviveTheNewSchema(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old, err := sql.Open("sqlite", dataSource(filepath.Join(dir, "rfanode.db"), "FULL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"001_index_cases_outbox.sql", "002_commitment.sql"} {
+		text, err := migrations.ReadFile("migrations/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := old.Exec(string(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = old.Exec(`PRAGMA user_version = 2; INSERT INTO cases (id, state, reason, patient_id, issuer, pre_series, post_series, pre_set, post_set,
+		predecessor, result_no, released_at, created_at, updated_at) VALUES ('abc234', 'held', 'because', 'PID-112', 'H', '1.1', '1.2', 'a', 'b', 'zzz222', 3, 7, 1, 2)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c, err := r.Case(t.Context(), "abc234")
+	if err != nil || c.State != Held || c.Reason != "because" || c.PatientID != "PID-112" || c.Predecessor != "zzz222" || !c.Released || len(c.Contours) != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
 }

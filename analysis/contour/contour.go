@@ -227,7 +227,7 @@ func Decode(data []byte) (c *Contour, err error) {
 	c = f.contour(kind)
 	switch kind {
 	case SEG:
-		err = c.readSegmentation(f)
+		err = c.readSegmentation(f, encoded{syntax: meta.TransferSyntaxUID, r: r, size: r.Size(), offset: offset + h.PixelDataOffset, fragments: h.PixelDataFragments})
 	case RTSTRUCT:
 		err = c.readStructureSet(f)
 	case SR:

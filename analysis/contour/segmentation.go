@@ -2,18 +2,21 @@ package contour
 
 import (
 	"encoding/binary"
+	"io"
 	"math"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 
+	"rfanode/analysis/ct/codec"
 	"rfanode/analysis/volume"
+	"rfanode/dimse"
 )
 
 // readSegmentation reads a segmentation: its segments, and for each frame where it lies and whose it is. The voxels stay
 // packed until a segment is asked for.
-func (c *Contour) readSegmentation(f fields) error {
+func (c *Contour) readSegmentation(f fields, e encoded) error {
 	c.readReferences(f)
-	px, err := newPixels(f)
+	px, err := newPixels(f, e)
 	if err != nil {
 		return err
 	}
@@ -87,7 +90,19 @@ type pixels struct {
 	data          []byte
 }
 
-func newPixels(f fields) (*pixels, error) {
+// encoded is where the pixel data of an object lie.
+type encoded struct {
+	syntax    string
+	r         io.ReaderAt
+	size      int64
+	offset    int64
+	fragments int // 0: not compressed
+}
+
+// maxPixels of a frame: 16 times the largest CT.
+const maxPixels = 1 << 26
+
+func newPixels(f fields, e encoded) (*pixels, error) {
 	p := &pixels{half: 1}
 	var ok [4]bool
 	p.columns, ok[0] = f.int(tag.Columns)
@@ -110,12 +125,54 @@ func newPixels(f fields) (*pixels, error) {
 	default:
 		return nil, fault(Unsupported, "a segmentation of type %q with %d bits a pixel is not read", kind, p.bits)
 	}
-	p.data = f.pixelData()
+	if e.syntax == dimse.ExplicitVRBigEndian && p.bits != 8 {
+		return nil, fault(Unsupported, "segmentations in Explicit VR Big Endian are not read")
+	}
 	plane := int64(p.columns) * int64(p.rows) // below 2^32, and so is the number of frames: no overflow
-	if p.frames > math.MaxInt32 || int64(len(p.data)) < (plane*int64(p.frames)*int64(p.bits)+7)/8 {
-		return nil, fault(Unreadable, "%d frames of %d × %d pixels do not fit into its %d bytes of pixel data (compressed ones are not read)", p.frames, p.columns, p.rows, len(p.data))
+	if p.frames > math.MaxInt32 || plane > maxPixels {
+		return nil, fault(Unsupported, "it declares %d frames of %d × %d pixels", p.frames, p.columns, p.rows)
+	}
+	want := (plane*int64(p.frames)*int64(p.bits) + 7) / 8
+	if e.fragments > 0 {
+		return p, p.decode(e, want)
+	}
+	p.data = f.pixelData()
+	if int64(len(p.data)) < want {
+		return nil, fault(Unreadable, "%d frames of %d × %d pixels do not fit into its %d bytes of pixel data", p.frames, p.columns, p.rows, len(p.data))
 	}
 	return p, nil
+}
+
+// decode unpacks compressed frames.
+func (p *pixels) decode(e encoded, bytes int64) error {
+	if p.bits == 1 || !codec.CanDecode(e.syntax) {
+		return fault(Unsupported, "a segmentation with %d bits a pixel in the transfer syntax %s is not read", p.bits, e.syntax)
+	}
+	if bytes > maxFile || p.frames > e.fragments {
+		return fault(Unreadable, "%d frames of %d × %d pixels in %d fragments: impossible, or more than %d MiB", p.frames, p.columns, p.rows, e.fragments, maxFile>>20)
+	}
+	fragments, err := codec.ReadFragments(e.r, e.offset, e.size)
+	if err != nil {
+		return fault(Unreadable, "its compressed pixel data: %v", err)
+	}
+	cells := make([]uint16, p.columns*p.rows)
+	for n := range p.frames {
+		frame, err := fragments.Frame(n, p.frames)
+		if err == nil {
+			err = codec.Decode(e.syntax, frame, codec.Format{Rows: p.rows, Columns: p.columns, BitsAllocated: p.bits}, cells)
+		}
+		if err != nil {
+			return fault(Unreadable, "frame %d: %v", n+1, err)
+		}
+		for _, x := range cells {
+			if p.bits == 8 {
+				p.data = append(p.data, byte(x))
+			} else {
+				p.data = binary.LittleEndian.AppendUint16(p.data, x)
+			}
+		}
+	}
+	return nil
 }
 
 // set says whether pixel n of the whole object belongs to the segment with the number value.

@@ -138,10 +138,16 @@ share = ellipsoid((9, 8, 11))
 fractional = segmentation(images, share[..., None].astype(np.float32), "FRACTIONAL", ["fraction"], max_fractional_value=200)
 save("fractional", fractional)
 want("fractional", 1, np.round(share * 200) >= 100)
+fractional.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)  # RLE
+save("rle", fractional)
+want("rle", 1, np.round(share * 200) >= 100)
 labelmap = segmentation(images, np.where(tumour, 1, np.where(zone, 2, 0)).astype(np.uint8), "LABELMAP", ["inner", "outer"])
 save("labelmap", labelmap)
 want("labelmap", 1, tumour)
 want("labelmap", 2, zone & ~tumour)
+
+save("deflated", binary, "1.2.840.10008.1.2.1.99")
+want("deflated", 2, zone)
 
 
 def on_grid(name, origin, row, col, spacing, shape, dice, mask=None, exact=False):
