@@ -249,6 +249,6 @@ func TestHard(t *testing.T) {
 		}
 	}
 	for seed := range uint64(2) {
-		must(t)(settle(t.Context(), Hard(seed)))
+		must(t)(settleHard(t.Context(), seed))
 	}
 }
