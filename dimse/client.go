@@ -77,3 +77,21 @@ func (as *Association) answer(to CommandField, id uint16) (Command, error) {
 	}
 	return m.Command, nil
 }
+
+// Accepts asks peer which of some SOP classes it takes, in Explicit or Implicit VR Little Endian, without using them.
+func (c *Client) Accepts(ctx context.Context, peer Peer, classes ...string) (map[string]bool, error) {
+	var contexts []ProposedContext
+	for i, class := range classes[:min(len(classes), maxContexts)] {
+		contexts = append(contexts, ProposedContext{byte(2*i + 1), class, smallSyntaxes})
+	}
+	as, err := c.named().request(ctx, peer, contexts)
+	if err != nil {
+		return nil, err
+	}
+	defer as.Close()
+	taken := make(map[string]bool)
+	for _, pc := range as.Contexts {
+		taken[pc.AbstractSyntax] = true
+	}
+	return taken, as.Release()
+}

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"rfanode/config"
 	"rfanode/dimse"
 	"rfanode/durable"
+	"rfanode/sr"
 )
 
 type checkCmd struct {
@@ -184,13 +188,42 @@ func (r *checkReport) checkPeers(ctx context.Context, c *config.Config, client *
 			r.bad("destination %s (%s at %s): not asked, TLS is not ready", d.Name, d.AETitle, d.Address)
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-		err := client.Echo(ctx, destinationPeer(d, secure))
+		asking, cancel := context.WithTimeout(ctx, checkTimeout)
+		err := client.Echo(asking, destinationPeer(d, secure))
 		cancel()
 		if err != nil {
 			r.bad("destination %s (%s at %s): C-ECHO: %v", d.Name, d.AETitle, d.Address, err)
 			continue
 		}
 		r.ok("destination %s (%s at %s) answers C-ECHO", d.Name, d.AETitle, d.Address)
+		r.checkClasses(ctx, d, client, destinationPeer(d, secure))
 	}
+}
+
+// checkClasses says which of our results a destination would refuse.
+func (r *checkReport) checkClasses(ctx context.Context, d config.Destination, client *dimse.Client, peer dimse.Peer) {
+	names := map[string]string{sr.Comprehensive3DSRStorage: "Structured Reports (Comprehensive 3D SR)",
+		sr.SegmentationStorage: "Segmentations", sr.SecondaryCaptureStorage: "summary images (Secondary Capture)"}
+	if d.Commitment {
+		names[dimse.StorageCommitment] = "requests for storage commitment"
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	taken, err := client.Accepts(ctx, peer, slices.Sorted(maps.Keys(names))...)
+	if err != nil {
+		r.bad("destination %s: asking what it takes: %v", d.Name, err)
+		return
+	}
+	var refused []string
+	for class, name := range names {
+		if !taken[class] {
+			refused = append(refused, name)
+		}
+	}
+	if len(refused) > 0 {
+		slices.Sort(refused)
+		r.bad("destination %s does not take %s: allow them there", d.Name, strings.Join(refused, ", "))
+		return
+	}
+	r.ok("destination %s takes everything that is sent to it", d.Name)
 }
