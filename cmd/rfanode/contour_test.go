@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"rfanode/analysis"
+	"rfanode/dimse"
 	"rfanode/internal/tooltest"
 	"rfanode/router"
 	"rfanode/sr"
@@ -138,5 +139,43 @@ func checkVersions(t *testing.T, pacs *orthanc, corrected analysis.Findings) {
 	}
 	for _, path := range files["SEG"] {
 		noErrors(t, path)
+	}
+}
+
+// Every kind of object that a viewer may send a contour in is accepted, in every encoding, and read.
+func TestContourObjectsAreAccepted(t *testing.T) {
+	dir := t.TempDir()
+	make := filepath.Join(tooltest.ModuleRoot(), "analysis", "contour", "testdata", "make.py")
+	if out, err := exec.Command(tooltest.Python(t), make, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	n := newNode(t, "")
+	n.start()
+	files, err := filepath.Glob(filepath.Join(dir, "*.dcm"))
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d objects, %v", len(files), err)
+	}
+	var objects []dimse.Object
+	for _, path := range files {
+		o, err := dimse.FileObject(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, o)
+	}
+	client := dimse.Client{AETitle: "VIEWER"}
+	err = client.Store(t.Context(), dimse.Peer{AETitle: "RFANODE", Address: n.address}, objects, func(i int, o dimse.Outcome) {
+		if !o.Stored {
+			t.Errorf("%s: %s", filepath.Base(files[i]), o)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, caseLimit, "all contours are read", func() bool { return len(n.cases()) >= len(files) })
+	for _, c := range n.cases() {
+		if c.State != router.ContourWaiting {
+			t.Errorf("%s %s: %s", c.ID, c.State, c.Reason)
+		}
 	}
 }

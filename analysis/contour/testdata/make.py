@@ -81,6 +81,7 @@ def ellipsoid(radii, centre=(32, 24, 12), shape=(NZ, NY, NX), at=None):
 
 
 def save(name, d, syntax=None):
+    d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = generate_uid()  # one object may be saved in several forms
     if syntax:
         d.file_meta.TransferSyntaxUID = syntax
     d.save_as(out / f"{name}.dcm", enforce_file_format=True)
@@ -342,7 +343,9 @@ length = item("CONTAINS", "CONTAINER", ("125007", "DCM", "Measurement Group"), C
 for top in ohif.ContentSequence:
     if top.ConceptNameCodeSequence[0].CodeValue == "126010":
         top.ContentSequence = Sequence([length])
-save("ohif", ohif)
-want("ohif", 1, label="Cornerstone3DTools@^0.1.0:Length", point=point(14.5, 21.5, k), within=0.01)
+for name, sop_class in (("ohif", ohif.SOPClassUID), ("ohif-enhanced", "1.2.840.10008.5.1.4.1.1.88.22"), ("ohif-comprehensive", "1.2.840.10008.5.1.4.1.1.88.33")):
+    ohif.SOPClassUID = ohif.file_meta.MediaStorageSOPClassUID = sop_class
+    save(name, ohif)
+    want(name, 1, label="Cornerstone3DTools@^0.1.0:Length", point=point(14.5, 21.5, k), within=0.01)
 
 (out / "expect.json").write_text(json.dumps(expect, ensure_ascii=False))
