@@ -25,10 +25,18 @@ const (
 	defaultRadiusMM       = 10.0
 )
 
+// The variants of the rule by which the lesion is moved, from most to least freedom.
+const (
+	VariantAffine      = "affine"      // all twelve numbers from the lung round the zone
+	VariantTranslation = "translation" // the start, shifted to what that lung says about the centre: flagged
+	VariantStart       = "start"       // the start unchanged: flagged
+)
+
 // LocalResult is the affine that holds near the lesion and what says how good it is.
 type LocalResult struct {
 	Affine               // point of fixed → point of moving, LPS mm, near Centre
-	Fallback    bool     // the surroundings were not enough: Affine is the start, or the start shifted; see Reasons
+	Variant     string   // VariantAffine, VariantTranslation or VariantStart
+	Fallback    bool     // the surroundings were not enough for an affine of their own, see Variant and Reasons
 	Reasons     []string // why, in plain words
 	Matches     int      // block correspondences, forward and backward
 	Octants     int      // of the eight octants round Centre, those that hold matches
@@ -40,9 +48,11 @@ type LocalResult struct {
 	VolumeScale float64  // determinant of the linear part
 }
 
-// localRounds are the searches of Local, in voxels of its grid: far with coarse steps, then twice near the fit so far.
-// How far the lung moves against the one affine within the ring bounds the last radius from below.
-var localRounds = []level{{4, 4, 2, 2}, {4, 3, 1, 1}, {4, 3, 1, 1}}
+// localRounds are the searches of Local, in voxels of its grid: far with coarse steps, then nearer and nearer to the field
+// found so far, through which moving is looked at from the second round on. A block is found about 15 % too near to where
+// it is looked for, which each round takes off what is left of the error. Wider descriptors (patch 2) would see the zone
+// across the hole: one round of them made the tumour grow by 2 % even after three rounds without.
+var localRounds = []level{{4, 4, 2, 1}, {4, 3, 1, 1}, {4, 2, 1, 1}, {4, 2, 1, 1}, {4, 2, 1, 1}}
 
 // Limits below or beyond which the surroundings do not decide.
 const (
@@ -57,22 +67,25 @@ const (
 // matches support (see lungField), and its affine part in the ball round Centre is the result: an affine keeps the tumour's
 // size.
 //
-// Little lung round the zone shows as a large ErrorMM or as Fallback. Errors: unusable input, too little memory allowed,
-// ctx done.
+// Little lung round the zone shows as a large ErrorMM, or the rule has less freedom (Variant) and Fallback is set. Errors:
+// unusable input, too little memory allowed, ctx done.
 func Local(ctx context.Context, fixed, moving *volume.Volume, start Affine, ring *volume.Mask, opts LocalOptions) (LocalResult, error) {
 	w, err := newLocalWork(fixed, moving, start, ring, opts)
 	if err != nil {
 		return LocalResult{}, err
 	}
-	r := LocalResult{Affine: start, VolumeScale: start.Det(), ErrorMM: fallbackError}
-	if err := w.describe(ctx, start, 1); err != nil {
+	r := LocalResult{Affine: start, Variant: VariantStart, VolumeScale: start.Det(), ErrorMM: fallbackError}
+	s, err := w.see(ctx, start, start)
+	if err != nil {
 		return LocalResult{}, err
 	}
-	r.BitsBefore = w.bits(start, start)
+	if r.BitsBefore, err = w.bits(ctx, s); err != nil {
+		return LocalResult{}, err
+	}
 	r.BitsAfter = r.BitsBefore
+	var f *lungField
 	for n, round := range localRounds {
-		seen := r.Affine
-		matches, err := w.round(ctx, seen, round)
+		matches, err := w.round(ctx, s, round)
 		if err != nil {
 			return LocalResult{}, err
 		}
@@ -81,40 +94,47 @@ func Local(ctx context.Context, fixed, moving *volume.Volume, start Affine, ring
 			r.fallBack(start, fmt.Sprintf("only %d blocks of lung round the zone, %d are needed", len(matches), minMatches))
 			return r, nil
 		}
-		f, err := fitField(ctx, matches, start, w.centre, n == len(localRounds)-1)
-		if err != nil {
+		if f, err = fitField(ctx, matches, start, w.centre, n == len(localRounds)-1, w.threads); err != nil {
 			return LocalResult{}, err
 		}
-		r.Affine = f.affine(w.radius)
-		r.ResidualMM, r.ResidualP95, r.ErrorMM = f.median, f.p95, f.errorMM()
-		if err := plausible(r.Affine); err != nil {
+		r.ResidualMM, r.ResidualP95 = f.median, f.p95
+		if err := plausible(f.affine(w.radius)); err != nil {
 			r.fallBack(start, err.Error())
 			return r, nil
 		}
-		if n == len(localRounds)-1 {
-			r.BitsAfter = w.bits(seen, f)
+		if s, err = w.see(ctx, start, f); err != nil {
+			return LocalResult{}, err
 		}
 	}
-	r.check(start)
+	if r.BitsAfter, err = w.bits(ctx, s); err != nil {
+		return LocalResult{}, err
+	}
+	r.take(start, f, w.radius)
 	return r, nil
 }
 
-// fallBack gives up the fit and keeps a.
-func (r *LocalResult) fallBack(a Affine, reason string) {
-	r.Affine, r.VolumeScale, r.Fallback = a, a.Det(), true
-	r.ErrorMM = max(r.ErrorMM, fallbackError)
+// fallBack gives up the fit and keeps the start.
+func (r *LocalResult) fallBack(start Affine, reason string) {
+	r.Affine, r.Variant, r.VolumeScale, r.Fallback = start, VariantStart, start.Det(), true
+	r.ErrorMM = fallbackError
 	r.Reasons = append(r.Reasons, reason)
 }
 
-// check applies the limits to the finished fit.
-func (r *LocalResult) check(start Affine) {
-	r.VolumeScale = r.Det()
+// take applies the limits to the finished field and decides how much of it is used. Lung on one side fixes the place
+// of the lesion to some millimetres, but no linear part.
+func (r *LocalResult) take(start Affine, f *lungField, radius float64) {
+	full := f.affine(radius)
+	r.Affine, r.Variant, r.VolumeScale, r.ErrorMM = full, VariantAffine, full.Det(), f.errorMM()
 	if r.Octants < minOctants {
-		r.fallBack(start, fmt.Sprintf("lung round the zone in %d of 8 directions only, %d are needed", r.Octants, minOctants))
-		return
+		r.Reasons = append(r.Reasons, fmt.Sprintf("lung round the zone in %d of 8 directions only, %d are needed", r.Octants, minOctants))
 	}
 	if s := r.VolumeScale; s > maxLocalScale || s < 1/maxLocalScale {
-		r.fallBack(start, fmt.Sprintf("the lung round the zone seems to change its volume by %.2f, beyond %.2f to %.2f", s, 1/maxLocalScale, maxLocalScale))
+		r.Reasons = append(r.Reasons, fmt.Sprintf("the lung round the zone seems to change its volume by %.2f, beyond %.2f to %.2f", s, 1/maxLocalScale, maxLocalScale))
+	}
+	if len(r.Reasons) > 0 {
+		r.Affine = Translation(sub(full.Map(f.centre), start.Map(f.centre))).Compose(start)
+		r.Variant, r.VolumeScale, r.Fallback = VariantTranslation, r.Det(), true
+		r.ErrorMM = max(r.ErrorMM, fallbackError)
 	}
 }
 
@@ -240,9 +260,10 @@ func mappedBounds(a Affine, g volume.Geometry) (lo, hi volume.Vec) {
 	return bounds(moved, [3]int{}, [3]int{g.Size[0] - 1, g.Size[1] - 1, g.Size[2] - 1})
 }
 
-// describe makes the descriptors of both images under a.
-func (w *localWork) describe(ctx context.Context, a Affine, patch int) error {
-	if err := w.moving.warped(ctx, w.warp, a, w.threads); err != nil {
+// describe makes the descriptors of fixed and of moving seen through s.
+func (w *localWork) describe(ctx context.Context, s *seen, patch int) error {
+	at := linearSampler(w.warp.Geometry, w.moving.Geometry, s.affine)
+	if err := w.moving.warpedBy(ctx, w.warp, at, s.u, w.threads); err != nil {
 		return err
 	}
 	if err := mind(ctx, w.ref, w.fixed, patch, w.threads); err != nil {
@@ -251,44 +272,62 @@ func (w *localWork) describe(ctx context.Context, a Affine, patch int) error {
 	return mind(ctx, w.search, w.warp, patch, w.threads)
 }
 
-// bits is the mean number of descriptor bits that differ in a voxel of the ring, over blocks of which each is moved by
-// whole voxels as t says at its centre. The descriptors are those of moving seen through the affine seen.
-func (w *localWork) bits(seen Affine, t Transform) float64 {
-	g := w.fixed.Geometry
-	back, err := seen.Inverse()
-	if err != nil {
-		return 60
+// bits is the mean number of descriptor bits that differ in a voxel of the ring when moving is seen through s.
+func (w *localWork) bits(ctx context.Context, s *seen) (float64, error) {
+	if err := w.describe(ctx, s, 1); err != nil {
+		return 0, err
 	}
-	b := newBlocks(g, localRounds[0].g)
-	share := b.share(w.ring)
-	b.use(func(node int32) bool { return share[node] > 0 })
 	sum, n := 0, 0
-	for _, node := range b.at {
-		i0, j0, k0 := b.node(node)
-		c := b.centre(node)
-		var d [3]int
-		for a, v := range sub(back.Map(t.Map(c)), c) {
-			d[a] = int(math.Round(v / g.Spacing[a]))
-		}
-		for k := k0 * b.g; k < (k0+1)*b.g; k++ {
-			for j := j0 * b.g; j < (j0+1)*b.g; j++ {
-				for i := i0 * b.g; i < (i0+1)*b.g; i++ {
-					if o := g.Offset(i, j, k); w.ring[o] != 0 {
-						to := g.Offset(clamp(i+d[0], g.Size[0]), clamp(j+d[1], g.Size[1]), clamp(k+d[2], g.Size[2]))
-						sum += bits.OnesCount64(w.ref[o] ^ w.search[to])
-						n++
-					}
-				}
-			}
+	for o, in := range w.ring {
+		if in != 0 {
+			sum += bits.OnesCount64(w.ref[o] ^ w.search[o])
+			n++
 		}
 	}
-	return float64(sum) / float64(max(n, 1))
+	return float64(sum) / float64(max(n, 1)), nil
 }
 
-// round returns the correspondences found forward and backward under a. Both directions are searched in the grid of fixed, where moving is seen through a: a block of it at x found in fixed at x+d is the pair
-// (x+d, a(x)).
-func (w *localWork) round(ctx context.Context, a Affine, l level) ([]match, error) {
-	if err := w.describe(ctx, a, l.patch); err != nil {
+// seen is the map through which moving is looked at: a displacement in voxels of the grid, then an affine.
+type seen struct {
+	grid   volume.Geometry
+	affine Affine
+	u      *displacements
+}
+
+const seenStep = 4 // voxels between the nodes at which a field is tabulated
+
+// see tabulates t as a displacement before a.
+func (w *localWork) see(ctx context.Context, a Affine, t Transform) (*seen, error) {
+	back, err := a.Inverse()
+	if err != nil {
+		return nil, err
+	}
+	g := w.fixed.Geometry
+	var dims [3]int
+	for c := range 3 {
+		dims[c] = (g.Size[c] + seenStep - 1) / seenStep
+	}
+	s := &seen{grid: g, affine: a, u: newDisplacements(seenStep, dims)}
+	err = parallel(ctx, w.threads, dims[2], func(_, k int) {
+		for j := range dims[1] {
+			for i := range dims[0] {
+				x := volume.Vec{s.u.voxel(i), s.u.voxel(j), s.u.voxel(k)}
+				s.u.set((k*dims[1]+j)*dims[0]+i, sub(g.Index(back.Map(t.Map(g.Point(x)))), x))
+			}
+		}
+	})
+	return s, err
+}
+
+func (s *seen) Map(p volume.Vec) volume.Vec {
+	x := s.grid.Index(p)
+	return s.affine.Map(s.grid.Point(add(x, s.u.at(x))))
+}
+
+// round returns the correspondences found forward and backward. Both directions are searched in the grid of fixed, where
+// moving is seen through s: a block of it at x found in fixed at x+d is the pair (x+d, s(x)).
+func (w *localWork) round(ctx context.Context, s *seen, l level) ([]match, error) {
+	if err := w.describe(ctx, s, l.patch); err != nil {
 		return nil, err
 	}
 	forward, err := w.find(ctx, w.ref, w.search, l)
@@ -301,10 +340,10 @@ func (w *localWork) round(ctx context.Context, a Affine, l level) ([]match, erro
 	}
 	m := make([]match, 0, len(forward)+len(backward))
 	for _, f := range forward {
-		m = append(m, match{p: f.p, q: a.Map(f.q), weight: f.weight})
+		m = append(m, match{p: f.p, q: s.Map(f.q), weight: f.weight})
 	}
 	for _, f := range backward {
-		m = append(m, match{p: f.q, q: a.Map(f.p), weight: f.weight})
+		m = append(m, match{p: f.q, q: s.Map(f.p), weight: f.weight})
 	}
 	return m, nil
 }

@@ -16,6 +16,7 @@ type lungField struct {
 	start  Affine
 	centre volume.Vec
 	cells  []cell
+	length float64 // over which the smooth part is correlated, mm
 	axes   [3]axisField
 	median float64 // of the distances of the matches from the field, mm
 	p95    float64
@@ -30,10 +31,12 @@ type cell struct {
 
 // axisField is the process of one coordinate.
 type axisField struct {
-	length, sigma float64 // correlation length and standard deviation of the smooth part, mm
-	noise         float64 // standard deviation of the matches, mm
-	factor        []float64
-	alpha         []float64 // covariance⁻¹ × displacements
+	sigma  float64   // standard deviation of the smooth part, mm
+	noise  float64   // standard deviation of the matches, mm
+	factor []float64 // of the covariance of the cells' displacements, lower triangle
+	alpha  []float64 // covariance⁻¹ × displacements
+	shift  float64   // what the affine part says at the centre, mm
+	linear volume.Vec
 }
 
 const (
@@ -61,26 +64,29 @@ const (
 )
 
 // fitField fits the field to matches. choose lets the likelihood choose the smooth part; otherwise a middling one is taken.
-func fitField(ctx context.Context, m []match, start Affine, centre volume.Vec, choose bool) (*lungField, error) {
+func fitField(ctx context.Context, m []match, start Affine, centre volume.Vec, choose bool, threads int) (*lungField, error) {
 	f := &lungField{start: start, centre: centre}
 	noise := [3]float64{1, 1, 1}
 	residual := firstResiduals(m, start)
 	for round := range fieldFits {
 		f.median, f.p95 = spread(residual)
 		f.cells = gather(m, residual, max(f.median, leastNoiseMM), start, centre)
-		for c := range 3 {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			f.axes[c] = fitAxis(f.cells, c, noise[c], choose && round == fieldFits-1)
+		if err := f.fitAxes(ctx, noise, choose && round == fieldFits-1); err != nil {
+			return nil, err
 		}
 		var parts [3][]float64
-		for i := range m {
+		for c := range 3 {
+			parts[c] = make([]float64, len(m))
+		}
+		err := parallel(ctx, threads, len(m), func(_, i int) {
 			e := sub(f.Map(m[i].p), m[i].q)
 			residual[i] = norm(e)
 			for c := range 3 {
-				parts[c] = append(parts[c], math.Abs(e[c]))
+				parts[c][i] = math.Abs(e[c])
 			}
+		})
+		if err != nil {
+			return nil, err
 		}
 		for c := range 3 {
 			// The median of the absolute value of a normal variable is 0.6745 sigma.
@@ -154,48 +160,86 @@ func gather(m []match, residual []float64, median float64, start Affine, centre 
 	return cells
 }
 
-// signal is the covariance of the displacement at two places about the centre.
-func (a *axisField) signal(x, y volume.Vec) float64 {
-	dx, dy, dz := x[0]-y[0], x[1]-y[1], x[2]-y[2]
-	return shiftSigmaMM*shiftSigmaMM + linearSigma*linearSigma*(x[0]*y[0]+x[1]*y[1]+x[2]*y[2]) +
-		a.sigma*a.sigma*math.Exp(-(dx*dx+dy*dy+dz*dz)/(2*a.length*a.length))
+// pairs holds what the covariances of all pairs of cells have in common, lower triangles.
+type pairs struct {
+	dot, square []float64 // x·x', |x-x'|²
+	noise       []float64 // correlation of the errors
+	smooth      []float64 // of the smooth part, for the length last set
 }
 
-// fitAxis fits coordinate c.
-func fitAxis(cells []cell, c int, noise float64, choose bool) axisField {
-	y := make([]float64, len(cells))
-	for i := range cells {
-		y[i] = cells[i].y[c]
-	}
-	if !choose {
-		a := axisField{length: plainLengthMM, sigma: plainSigmaMM, noise: noise}
-		a.solve(cells, y)
-		return a
-	}
-	var best axisField
-	most := math.Inf(-1)
-	for _, length := range fieldLengthsMM {
-		for _, sigma := range fieldSigmasMM {
-			a := axisField{length: length, sigma: sigma, noise: noise}
-			if l := a.solve(cells, y); l > most {
-				best, most = a, l
+func newPairs(cells []cell) *pairs {
+	n := len(cells)
+	p := &pairs{dot: make([]float64, n*n), square: make([]float64, n*n), noise: make([]float64, n*n), smooth: make([]float64, n*n)}
+	for i := range n {
+		for j := range i + 1 {
+			x, y := cells[i].x, cells[j].x
+			d := sub(x, y)
+			d2 := d[0]*d[0] + d[1]*d[1] + d[2]*d[2]
+			p.dot[i*n+j], p.square[i*n+j] = x[0]*y[0]+x[1]*y[1]+x[2]*y[2], d2
+			if far := d2 / (2 * noiseLengthMM * noiseLengthMM); far < 20 {
+				p.noise[i*n+j] = math.Exp(-far)
 			}
 		}
 	}
-	return best
+	return p
 }
 
-// solve factorises the covariance of the cells' displacements and returns the logarithm of their likelihood, without
+// setLength sets the correlation length of the smooth part, mm.
+func (p *pairs) setLength(length float64) {
+	for i, d2 := range p.square {
+		p.smooth[i] = math.Exp(-d2 / (2 * length * length))
+	}
+}
+
+// fitAxes fits all coordinates. choose lets the likelihood choose one length, and a sigma for each.
+func (f *lungField) fitAxes(ctx context.Context, noise [3]float64, choose bool) error {
+	var y [3][]float64
+	for c := range 3 {
+		y[c] = make([]float64, len(f.cells))
+		for i := range f.cells {
+			y[c][i] = f.cells[i].y[c]
+		}
+	}
+	lengths, sigmas := fieldLengthsMM, fieldSigmasMM
+	if !choose {
+		lengths, sigmas = []float64{plainLengthMM}, []float64{plainSigmaMM}
+	}
+	p := newPairs(f.cells)
+	most := math.Inf(-1)
+	for _, length := range lengths {
+		p.setLength(length)
+		total := 0.0
+		var axes [3]axisField
+		for c := range 3 {
+			best := math.Inf(-1)
+			for _, sigma := range sigmas {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				a := axisField{sigma: sigma, noise: noise[c]}
+				if l := a.solve(f.cells, p, y[c]); l > best {
+					axes[c], best = a, l
+				}
+			}
+			total += best
+		}
+		if total > most {
+			f.length, f.axes, most = length, axes, total
+		}
+	}
+	return nil
+}
+
+// solve factorises the covariance of the cells' displacements y and returns the logarithm of their likelihood, without
 // its constant.
-func (a *axisField) solve(cells []cell, y []float64) float64 {
+func (a *axisField) solve(cells []cell, p *pairs, y []float64) float64 {
 	n := len(cells)
 	a.factor = make([]float64, n*n)
 	variance := a.noise * a.noise
 	for i := range n {
 		for j := range i + 1 {
-			d := sub(cells[i].x, cells[j].x)
-			d2 := d[0]*d[0] + d[1]*d[1] + d[2]*d[2]
-			a.factor[i*n+j] = a.signal(cells[i].x, cells[j].x) + commonNoise*variance*math.Exp(-d2/(2*noiseLengthMM*noiseLengthMM))
+			o := i*n + j
+			a.factor[o] = shiftSigmaMM*shiftSigmaMM + linearSigma*linearSigma*p.dot[o] + a.sigma*a.sigma*p.smooth[o] + commonNoise*variance*p.noise[o]
 		}
 		a.factor[i*n+i] += (1 - commonNoise) * variance * max(1, 4/max(cells[i].n, 0.05))
 	}
@@ -203,20 +247,34 @@ func (a *axisField) solve(cells []cell, y []float64) float64 {
 	a.alpha = slices.Clone(y)
 	choleskySolve(a.factor, n, a.alpha)
 	quad := 0.0
-	for i := range y {
-		quad += y[i] * a.alpha[i]
+	for i, v := range a.alpha {
+		quad += y[i] * v
+		a.shift += shiftSigmaMM * shiftSigmaMM * v
+		for x := range 3 {
+			a.linear[x] += linearSigma * linearSigma * v * cells[i].x[x]
+		}
 	}
 	return -(quad + logDet) / 2
+}
+
+// smooth is the correlation of the smooth part at two places.
+func (f *lungField) smooth(x, y volume.Vec) float64 {
+	d := sub(x, y)
+	return math.Exp(-(d[0]*d[0] + d[1]*d[1] + d[2]*d[2]) / (2 * f.length * f.length))
 }
 
 // at is the expected displacement beyond the start at x about the centre.
 func (f *lungField) at(x volume.Vec) volume.Vec {
 	var u volume.Vec
+	for i := range f.cells {
+		e := f.smooth(x, f.cells[i].x)
+		for c := range 3 {
+			u[c] += f.axes[c].alpha[i] * e
+		}
+	}
 	for c := range 3 {
 		a := &f.axes[c]
-		for i := range f.cells {
-			u[c] += a.alpha[i] * a.signal(x, f.cells[i].x)
-		}
+		u[c] = a.sigma*a.sigma*u[c] + a.shift + a.linear[0]*x[0] + a.linear[1]*x[1] + a.linear[2]*x[2]
 	}
 	return u
 }
@@ -233,11 +291,11 @@ func (f *lungField) errorMM() float64 {
 		a := &f.axes[c]
 		k := make([]float64, n)
 		for i := range k {
-			k[i] = a.signal(volume.Vec{}, f.cells[i].x)
+			k[i] = shiftSigmaMM*shiftSigmaMM + a.sigma*a.sigma*f.smooth(volume.Vec{}, f.cells[i].x)
 		}
 		s := slices.Clone(k)
 		choleskySolve(a.factor, n, s)
-		v := a.signal(volume.Vec{}, volume.Vec{})
+		v := shiftSigmaMM*shiftSigmaMM + a.sigma*a.sigma
 		for i := range k {
 			v -= k[i] * s[i]
 		}

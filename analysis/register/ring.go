@@ -7,7 +7,8 @@ import (
 // The ring that Local reads: lung whose distance from the zone, mm, lies between these. Descriptors look 4.5 mm far
 // (three voxels of 1.5 mm), and the zone's border is blurred beyond that: nearer than 6 mm they see the zone. Blocks of
 // moving then find their place in fixed only away from the zone, and the tumour grows by several percent. Thick slices
-// blur more, see RingInner. Beyond 24 mm lung says little about the place of the tumour.
+// blur more, see RingInner. Beyond 24 mm lung says little about the place of the tumour. For the same reason lung nearer
+// to the wall than descriptors look is left out: they see ribs, along which lung slides.
 const (
 	RingInnerMM = 6.0 // least
 	RingOuterMM = 24.0
@@ -23,19 +24,20 @@ func RingInner(g volume.Geometry) float64 {
 }
 
 // Ring is the lung around a zone for Local, on the grid of both masks (which must be the same): RingInner to
-// RingOuterMM from the zone, the zone itself left out. Wall and mediastinum stay out as far as the lung mask leaves
-// them out.
+// RingOuterMM from the zone, the zone itself left out, and more than 4.5 mm deep in the lung. The zone counts as lung:
+// what it covers of the lung's surface is no wall.
 func Ring(lung, zone *volume.Mask) *volume.Mask {
 	out := volume.NewMask(lung.Geometry)
-	lo, hi, ok := zone.Around(RingOuterMM)
+	lo, hi, ok := zone.Around(RingOuterMM + descriptorReachMM)
 	if !ok {
 		return out
 	}
-	near := volume.Distance(zone.Crop(lo, hi))
-	ring, inner := lung.Crop(lo, hi), float32(RingInner(lung.Geometry))
+	hole := zone.Crop(lo, hi)
+	near, depth := volume.Distance(hole), volume.SignedDistance(volume.Union(lung.Crop(lo, hi), hole))
+	ring, inner := volume.NewMask(hole.Geometry), float32(RingInner(lung.Geometry))
 	for i, d := range near.Data {
-		if d <= inner || d > RingOuterMM {
-			ring.Data[i] = 0
+		if d > inner && d <= RingOuterMM && depth.Data[i] > descriptorReachMM {
+			ring.Data[i] = 1
 		}
 	}
 	out.Paste(ring, lo)
