@@ -22,40 +22,46 @@ type secondValue struct {
 const manyLevels = 300
 
 func newSecondValue(k int, symmetric bool) *secondValue {
-	s := &secondValue{k: k, symmetric: symmetric, values: make([]float64, k)}
-	if k <= manyLevels {
-		s.m = mat.NewSymDense(k, nil)
-	}
-	return s
+	return &secondValue{k: k, symmetric: symmetric, values: make([]float64, k)}
 }
 
 // of is the coefficient of the matrix p with its row and column sums.
 func (s *secondValue) of(p, px, py []float64) float64 {
-	k := s.k
-	if k < 2 {
+	switch {
+	case s.k < 2:
 		return 1
+	case s.k > manyLevels:
+		return s.lanczos(p, px, py)
 	}
-	scaled := func(i, j int) float64 {
-		v := p[i*k+j]
-		if v == 0 {
-			return 0
-		}
-		return v / math.Sqrt(px[i]*py[j]+eps)
+	return s.all(p, px, py)
+}
+
+// scaled is entry (i, k) of M.
+func (s *secondValue) scaled(p, px, py []float64, i, k int) float64 {
+	v := p[i*s.k+k]
+	if v == 0 {
+		return 0
 	}
-	if k > manyLevels {
-		return s.lanczos(scaled, px)
+	return v / math.Sqrt(px[i]*py[k]+eps)
+}
+
+// all finds the second value among all.
+func (s *secondValue) all(p, px, py []float64) float64 {
+	k := s.k
+	if s.m == nil {
+		s.m = mat.NewSymDense(k, nil)
 	}
 	if s.symmetric {
 		for i := range k {
 			for j := i; j < k; j++ {
-				s.m.SetSym(i, j, scaled(i, j))
+				s.m.SetSym(i, j, s.scaled(p, px, py, i, j))
 			}
 		}
 	} else {
 		full := mat.NewDense(k, k, nil)
 		for i := range k {
 			for j := range k {
-				full.Set(i, j, scaled(i, j))
+				full.Set(i, j, s.scaled(p, px, py, i, j))
 			}
 		}
 		s.m.SymOuterK(1, full)
@@ -82,7 +88,7 @@ func (s *secondValue) of(p, px, py []float64) float64 {
 // lanczos finds the second singular value of a large sparse matrix. The first is 1 with the vector √px, known; Lanczos
 // steps on M·Mᵀ in what is orthogonal to it, every vector made orthogonal to all before, then find the largest that is
 // left. That holds also when the levels fall into groups that never meet, where the second value is 1 again.
-func (s *secondValue) lanczos(at func(i, j int) float64, px []float64) float64 {
+func (s *secondValue) lanczos(p, px, py []float64) float64 {
 	k := s.k
 	type entry struct {
 		i, j int
@@ -91,7 +97,7 @@ func (s *secondValue) lanczos(at func(i, j int) float64, px []float64) float64 {
 	var entries []entry
 	for i := range k {
 		for j := range k {
-			if v := at(i, j); v != 0 {
+			if v := s.scaled(p, px, py, i, j); v != 0 {
 				entries = append(entries, entry{i, j, v})
 			}
 		}
