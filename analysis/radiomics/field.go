@@ -37,20 +37,6 @@ func (f *field) measurePeak() {
 	}
 }
 
-// eachLine calls do with the offset in data of the first voxel of each line along an axis.
-func eachLine(size [3]int, axis int, do func(start int)) {
-	strides := [3]int{1, size[0], size[0] * size[1]}
-	a, b := (axis+1)%3, (axis+2)%3
-	if a > b {
-		a, b = b, a
-	}
-	for j := range size[b] {
-		for i := range size[a] {
-			do(i*strides[a] + j*strides[b])
-		}
-	}
-}
-
 // roi is the region of interest in its box, the smallest that holds it.
 type roi struct {
 	size    [3]int // of the box

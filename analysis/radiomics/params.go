@@ -1,7 +1,6 @@
 package radiomics
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -117,17 +116,6 @@ func (p *Profile) readImages(n *yaml.Node) error {
 		t := ImageType{Name: key, Settings: p.Settings}
 		if err := t.Settings.apply(value, p.note); err != nil {
 			return fmt.Errorf("image type %s: %w", key, err)
-		}
-		if !isNull(value) && len(value.Content) > 0 {
-			var own any
-			if err := value.Decode(&own); err != nil {
-				return fmt.Errorf("image type %s: %w", key, err)
-			}
-			b, err := json.Marshal(own)
-			if err != nil {
-				return fmt.Errorf("image type %s: %w", key, err)
-			}
-			t.Own = b
 		}
 		p.Images = append(p.Images, t)
 		return nil

@@ -106,8 +106,7 @@ func (s *Settings) resamples() bool { return len(s.ResampledPixelSpacing) > 0 &&
 // ImageType is one entry of imageType: a filter and the settings that hold for its images alone.
 type ImageType struct {
 	Name     string
-	Settings Settings        // the profile's, with this image type's own on top
-	Own      json.RawMessage // what was said for this image type alone; nil: nothing
+	Settings Settings // the profile's, with this image type's own on top
 }
 
 // Class is one entry of featureClass. No features named: all that PyRadiomics has not deprecated.
@@ -150,23 +149,16 @@ func Named(name string) (Profile, error) {
 		s.BinWidth = 5
 	}
 	p := Profile{Name: name, Settings: s}
-	add := func(image string, change func(*Settings), own string) {
+	images := []string{"Original", "LoG", "Wavelet"}
+	if name == "nonlinear" {
+		images = []string{"Original", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient"}
+	}
+	for _, image := range images {
 		t := ImageType{Name: image, Settings: s}
-		if change != nil {
-			change(&t.Settings)
-			t.Own = json.RawMessage(own)
+		if image == "LoG" {
+			t.Settings.Sigma = sigmas(1, 2, 3, 4, 5)
 		}
 		p.Images = append(p.Images, t)
-	}
-	add("Original", nil, "")
-	if name != "nonlinear" {
-		add("LoG", func(s *Settings) { s.Sigma = sigmas(1, 2, 3, 4, 5) }, `{"sigma":[1.0,2.0,3.0,4.0,5.0]}`)
-	}
-	add("Wavelet", nil, "")
-	if name == "nonlinear" {
-		for _, image := range []string{"Square", "SquareRoot", "Logarithm", "Exponential", "Gradient"} {
-			add(image, nil, "")
-		}
 	}
 	for _, c := range []string{"shape", "firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm"} {
 		p.Classes = append(p.Classes, Class{Name: c})
@@ -186,8 +178,8 @@ func Default() Profile {
 // MarshalJSON writes what determines the values: settings, image types with their own settings, classes.
 func (p Profile) MarshalJSON() ([]byte, error) {
 	type image struct {
-		Name string          `json:"name"`
-		Own  json.RawMessage `json:"settings,omitempty"`
+		Name string                     `json:"name"`
+		Own  map[string]json.RawMessage `json:"settings,omitempty"`
 	}
 	type class struct {
 		Name     string   `json:"name"`
@@ -201,12 +193,36 @@ func (p Profile) MarshalJSON() ([]byte, error) {
 		IBSI     bool     `json:"ibsi,omitempty"`
 	}{Compat: Compat, Settings: p.Settings, IBSI: p.IBSI}
 	for _, i := range p.Images {
-		out.Images = append(out.Images, image{i.Name, i.Own})
+		own, err := i.Settings.beyond(&p.Settings)
+		if err != nil {
+			return nil, err
+		}
+		out.Images = append(out.Images, image{i.Name, own})
 	}
 	for _, c := range p.Classes {
-		out.Classes = append(out.Classes, class{c.Name, c.Features})
+		out.Classes = append(out.Classes, class(c))
 	}
 	return json.Marshal(out)
+}
+
+// beyond are the settings that differ from the others.
+func (s *Settings) beyond(others *Settings) (map[string]json.RawMessage, error) {
+	var maps [2]map[string]json.RawMessage
+	for i, from := range []*Settings{s, others} {
+		b, err := json.Marshal(from)
+		if err == nil {
+			err = json.Unmarshal(b, &maps[i])
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for key, value := range maps[0] {
+		if string(value) == string(maps[1][key]) || key == "label" {
+			delete(maps[0], key)
+		}
+	}
+	return maps[0], nil
 }
 
 // Hash identifies settings, image types and classes: SHA-256 of Profile's JSON, hexadecimal. The name of the profile and
