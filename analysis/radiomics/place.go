@@ -1,6 +1,7 @@
 package radiomics
 
 import (
+	"errors"
 	"math"
 
 	"rfanode/analysis/volume"
@@ -22,8 +23,8 @@ func newPlacing(to, from volume.Geometry) *placing {
 		for a := range 3 {
 			p.index[a][a] = from.Direction[a][a] / from.Spacing[a]
 		}
-	} else {
-		p.index = inverse(physicalMatrix(from))
+	} else if r, ok := inverseBySVD(physicalMatrix(from)); ok { // it is: checkAxes has seen the grid
+		p.index = r
 	}
 	return p
 }
@@ -38,6 +39,14 @@ func physicalMatrix(g volume.Geometry) (m [3][3]float64) {
 	return m
 }
 
+// checkAxes refuses a grid whose axes do not span space.
+func checkAxes(g volume.Geometry) error {
+	if _, ok := inverseBySVD(physicalMatrix(g)); !ok {
+		return errors.New("the axes of the grid do not span space")
+	}
+	return nil
+}
+
 // axisAligned reports whether axis a of the grid runs along coordinate a, forward or backward.
 func axisAligned(g volume.Geometry) bool {
 	for a := range 3 {
@@ -48,20 +57,6 @@ func axisAligned(g volume.Geometry) bool {
 		}
 	}
 	return true
-}
-
-func inverse(m [3][3]float64) (r [3][3]float64) {
-	minor := func(i, j int) float64 {
-		a, b, c, d := (i+1)%3, (i+2)%3, (j+1)%3, (j+2)%3
-		return m[a][c]*m[b][d] - m[a][d]*m[b][c]
-	}
-	det := m[0][0]*minor(0, 0) + m[0][1]*minor(0, 1) + m[0][2]*minor(0, 2)
-	for i := range 3 {
-		for j := range 3 {
-			r[j][i] = minor(i, j) / det
-		}
-	}
-	return r
 }
 
 // at is the continuous source index of a target index, without the interpolation along a line.

@@ -30,6 +30,11 @@ type wholeImage struct {
 
 // prepare reads the mask, then the image, and brings both onto one grid.
 func prepare(ctx context.Context, image, mask source, p *Profile, o Options) (*prepared, error) {
+	for i, part := range []source{image, mask} {
+		if err := checkAxes(part.geometry()); err != nil {
+			return nil, fmt.Errorf("%s: %w", [2]string{"image", "mask"}[i], err)
+		}
+	}
 	s := &p.Settings
 	label := o.Label
 	if label == 0 && s.Label != 1 {
