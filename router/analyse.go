@@ -39,9 +39,10 @@ type input struct {
 
 // result is what an analysis has come to.
 type result struct {
-	state   State // Delivering or Held
-	reason  string
-	objects []sr.Object
+	state    State // Delivering or Held
+	reason   string
+	objects  []sr.Object
+	findings []analysis.Findings
 }
 
 // analyse is one attempt at one case. Whatever it decides is one transaction with the completion of the job, so that a

@@ -19,8 +19,8 @@ import (
 	"rfanode/sr"
 )
 
-// writeResult writes what an analysis has found to the folder of the case: findings.json and summary.png, with a number
-// for each further lesion, and the objects if anything is final. The files are durable before the state of the case says
+// writeResult writes what an analysis has found to the folder of the case: findings.json, summary.png and features.json,
+// with a number for each further lesion, features.csv, and the objects if anything is final. The files are durable before the state of the case says
 // that they exist; an attempt that is repeated writes the same again.
 func (r *Router) writeResult(ctx context.Context, id string, pre, post *ct.Series, findings []analysis.Findings, opts sr.Options) (result, error) {
 	dir := r.folder(id)
@@ -36,7 +36,10 @@ func (r *Router) writeResult(ctx context.Context, id string, pre, post *ct.Serie
 			r.log.Warn("no summary picture", "case", id, "lesion", f.Lesion, "error", err)
 		}
 	}
-	res := result{state: Held, reason: heldReason(findings)}
+	if err := w.features(id, findings); err != nil {
+		return result{}, err
+	}
+	res := result{state: Held, reason: heldReason(findings), findings: findings}
 	if anyFinal(findings) {
 		objects, err := sr.Build(ctx, pre, post, findings, opts)
 		if err != nil {
@@ -48,7 +51,7 @@ func (r *Router) writeResult(ctx context.Context, id string, pre, post *ct.Serie
 				return result{}, err
 			}
 		}
-		res = result{state: Delivering, reason: res.reason, objects: objects}
+		res.state, res.objects = Delivering, objects
 	}
 	return res, w.removeOthers()
 }
@@ -135,6 +138,9 @@ func (r *Router) storeResult(ctx context.Context, tx *sql.Tx, id string, res res
 		return err // dropped or replaced meanwhile: nothing of it goes out
 	}
 	if err := r.pairingDueFor(ctx, tx, id); err != nil {
+		return err
+	}
+	if err := storeFeatures(ctx, tx, id, res.findings); err != nil {
 		return err
 	}
 	if res.state == Held {

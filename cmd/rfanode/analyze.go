@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -101,6 +102,14 @@ func readSeries(ctx context.Context, path string) (*ct.Series, error) {
 // writeFindings writes what people and programs read: findings, masks on the CT grids, the picture. Further lesions have
 // their number in the name.
 func writeFindings(dir string, pre, post *ct.Series, findings []analysis.Findings, options sr.Options) error {
+	var table bytes.Buffer
+	if some, err := analysis.WriteFeatures(&table, filepath.Base(dir), findings); err != nil {
+		return err
+	} else if some {
+		if err := durable.WriteFile(filepath.Join(dir, "features.csv"), func(w io.Writer) error { _, err := table.WriteTo(w); return err }); err != nil {
+			return err
+		}
+	}
 	for _, f := range findings {
 		suffix := ""
 		if f.Lesion > 1 {

@@ -11,9 +11,10 @@ import (
 )
 
 type casesCmd struct {
-	List    casesListCmd    `cmd:"" default:"withargs" help:"List the cases and their state."`
-	Release casesReleaseCmd `cmd:"" help:"Send what a held case has found, marked as released by a person; or analyse it again."`
-	Drop    casesDropCmd    `cmd:"" help:"End a case: nothing of it is sent any more."`
+	List     casesListCmd     `cmd:"" default:"withargs" help:"List the cases and their state."`
+	Release  casesReleaseCmd  `cmd:"" help:"Send what a held case has found, marked as released by a person; or analyse it again."`
+	Drop     casesDropCmd     `cmd:"" help:"End a case: nothing of it is sent any more."`
+	Features casesFeaturesCmd `cmd:"" help:"Write the radiomics features of all cases as CSV, a line a lesion."`
 }
 
 type casesListCmd struct {
