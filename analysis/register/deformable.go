@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"rfanode/analysis/volume"
 )
@@ -50,12 +51,12 @@ func Deformable(ctx context.Context, fixed, moving *volume.Volume, fixedLung, mo
 		return nil, DeformableQuality{}, err
 	}
 	for _, l := range deformLevels {
-		if err := w.level(ctx, l, w.search); err != nil {
+		if err := w.level(ctx, l, w.search, searchRounds); err != nil {
 			return nil, DeformableQuality{}, err
 		}
 	}
 	for _, l := range refineLevels {
-		if err := w.level(ctx, l, w.refine); err != nil {
+		if err := w.level(ctx, l, w.refine, refineRounds); err != nil {
 			return nil, DeformableQuality{}, err
 		}
 	}
@@ -88,22 +89,18 @@ func newDeformWork(ctx context.Context, fixed, moving *volume.Volume, fixedLung,
 	if err := plausible(start); err != nil {
 		return nil, fmt.Errorf("register: the affine to start from cannot be used: %w", err)
 	}
-	h := opts.SpacingMM
-	if h == 0 {
-		h = defaultSpacingMM
-	}
 	w := &deformWork{start: start, smoothness: opts.Smoothness, threads: threadCount(opts.Threads)}
 	if w.smoothness == 0 {
 		w.smoothness = defaultSmoothness
 	}
-	g, err := lungGrid("fixed", fixed, fixedLung, h)
+	if !(w.smoothness > 0) || math.IsInf(w.smoothness, 0) {
+		return nil, fmt.Errorf("register: a smoothness of %g: it must be above 0", opts.Smoothness)
+	}
+	g, mg, err := lungGrids(fixed, moving, fixedLung, movingLung, opts.SpacingMM)
 	if err != nil {
 		return nil, err
 	}
-	mg, err := lungGrid("moving", moving, movingLung, h)
-	if err != nil {
-		return nil, err
-	}
+	h := g.Spacing[0]
 	if min(g.Size[0], g.Size[1], g.Size[2]) < minDeformVoxels {
 		return nil, fmt.Errorf("register: a grid of %v voxels of %g mm round the lungs is too small to deform, %d an axis are needed: check the lung mask or lower the spacing", g.Size, h, minDeformVoxels)
 	}
@@ -181,8 +178,8 @@ var errNoOverlap = errors.New("register: under the affine to start from no part 
 // oneWay finds displacements of the blocks of r within the image in w.warp, which is the other one moved by before.
 type oneWay func(ctx context.Context, r *image, b *blocks, l level, before *displacements) (*displacements, error)
 
-// level improves both directions by one level of search or refinement, and brings them together.
-func (w *deformWork) level(ctx context.Context, l level, find oneWay) error {
+// level improves both directions by one level of search or refinement, and brings them together in some rounds.
+func (w *deformWork) level(ctx context.Context, l level, find oneWay, rounds int) error {
 	b := newBlocks(w.fixed.Geometry, l.g)
 	if w.u == nil {
 		w.u, w.v = newDisplacements(l.g, b.dims), newDisplacements(l.g, b.dims)
@@ -207,7 +204,7 @@ func (w *deformWork) level(ctx context.Context, l level, find oneWay) error {
 	}
 	w.u.continueFrom(w.known)
 	w.v.continueFrom(w.known)
-	return symmetrise(ctx, w.u, w.v, w.threads)
+	return symmetrise(ctx, w.u, w.v, rounds, w.threads)
 }
 
 // sameVoxel is the map from a grid to itself.

@@ -81,14 +81,20 @@ func bracket(x float64, n int) (lo, hi int, f float32) {
 	return lo, min(lo+1, n-1), float32(x - float64(lo))
 }
 
-// symmetricRounds is how often the two directions are averaged.
-const symmetricRounds = 10
+// How often the two directions are averaged. Each round interpolates between the nodes and so smooths, whatever lies
+// between them. After the search that is wanted, its displacements are whole voxels; ten rounds as in deeds. The refinement
+// smooths by itself and knows where lung ends: there ten rounds would take a tenth off a motion of 70 mm wavelength and
+// blur what slides along the wall.
+const (
+	searchRounds = 10
+	refineRounds = 2
+)
 
 // symmetrise brings forward and backward displacements together: each becomes the mean of itself and the inverse of the
-// other one, as far as one step goes, several times. It is also what smooths them.
-func symmetrise(ctx context.Context, u, v *displacements, threads int) error {
+// other one, as far as one step goes, several times.
+func symmetrise(ctx context.Context, u, v *displacements, rounds, threads int) error {
 	u2, v2 := newDisplacements(u.g, u.dims), newDisplacements(v.g, v.dims)
-	for range symmetricRounds {
+	for range rounds {
 		for _, s := range []struct{ out, own, other *displacements }{{u2, u, v}, {v2, v, u}} {
 			err := parallel(ctx, threads, s.own.dims[2], func(_, k int) {
 				o := k * s.own.dims[0] * s.own.dims[1]

@@ -51,9 +51,6 @@ const minLevels = 3
 // two scanners differ the search starts from the lungs' centroids. A result with Fallback set is a translation only and
 // must not decide anything alone. Errors: unusable input, too little memory allowed, ctx done.
 func Linear(ctx context.Context, fixed, moving *volume.Volume, fixedLung, movingLung *volume.Mask, opts LinearOptions) (LinearResult, error) {
-	if opts.SpacingMM == 0 {
-		opts.SpacingMM = defaultSpacingMM
-	}
 	opts.Threads = threadCount(opts.Threads)
 	f, m, err := newSides(fixed, moving, fixedLung, movingLung, opts)
 	if err != nil {
@@ -96,23 +93,20 @@ type side struct {
 }
 
 func newSides(fixed, moving *volume.Volume, fixedLung, movingLung *volume.Mask, opts LinearOptions) (f, m *side, err error) {
-	fg, err := lungGrid("fixed", fixed, fixedLung, opts.SpacingMM)
+	fg, mg, err := lungGrids(fixed, moving, fixedLung, movingLung, opts.SpacingMM)
 	if err != nil {
 		return nil, nil, err
 	}
-	mg, err := lungGrid("moving", moving, movingLung, opts.SpacingMM)
-	if err != nil {
-		return nil, nil, err
-	}
+	h := fg.Spacing[0]
 	limit := opts.MemoryBytes
 	if limit == 0 {
 		limit = defaultMemory
 	}
 	if need := LinearMemory(fg.Len(), mg.Len(), opts.Threads); need > limit {
 		return nil, nil, fmt.Errorf("register: the linear part needs %d MiB beside the volumes for grids of %d and %d voxels, %d MiB are allowed: raise the limit or the spacing (%g mm)",
-			need>>20, fg.Len(), mg.Len(), limit>>20, opts.SpacingMM)
+			need>>20, fg.Len(), mg.Len(), limit>>20, h)
 	}
-	fs, ms := sliceSmoothing(fixed.Geometry, moving.Geometry, opts.SpacingMM)
+	fs, ms := sliceSmoothing(fixed.Geometry, moving.Geometry, h)
 	return newSide(fixed, fixedLung, fg, fs), newSide(moving, movingLung, mg, ms), nil
 }
 
@@ -123,31 +117,6 @@ func newSides(fixed, moving *volume.Volume, fixedLung, movingLung *volume.Mask, 
 func LinearMemory(fixedVoxels, movingVoxels, threads int) int64 {
 	largest := int64(max(fixedVoxels, movingVoxels))
 	return 5*int64(fixedVoxels+movingVoxels) + (16+12+8)*largest + int64(threads)*mindScratchBytes(int(largest/40)+1, 3)
-}
-
-// usable says why a volume cannot be registered.
-func usable(name string, v *volume.Volume) error {
-	if v == nil || v.Len() == 0 || len(v.Data) != v.Len() {
-		return fmt.Errorf("register: the %s volume is empty or its data do not fit its grid", name)
-	}
-	return nil
-}
-
-// lungGrid is the isotropic grid round the lung, or round the whole scan.
-func lungGrid(name string, v *volume.Volume, lung *volume.Mask, spacing float64) (volume.Geometry, error) {
-	if err := usable(name, v); err != nil {
-		return volume.Geometry{}, err
-	}
-	if lung == nil {
-		lo, hi := bounds(v.Geometry, [3]int{}, [3]int{v.Size[0] - 1, v.Size[1] - 1, v.Size[2] - 1})
-		return isotropic(spacing, 0, lo, hi, v.Geometry), nil
-	}
-	lo, hi, ok := lung.Bounds()
-	if !ok {
-		return volume.Geometry{}, fmt.Errorf("register: the lung mask of the %s volume is empty: find the lungs first or pass none to use the whole scan", name)
-	}
-	a, b := bounds(lung.Geometry, lo, hi)
-	return isotropic(spacing, lungMarginMM, a, b, v.Geometry), nil
 }
 
 func newSide(v *volume.Volume, lung *volume.Mask, g volume.Geometry, sliceSigmaMM float64) *side {

@@ -3,6 +3,8 @@ package register
 import (
 	"context"
 	"math/bits"
+
+	"rfanode/analysis/volume"
 )
 
 // Quality says how well a transform fits, without landmarks.
@@ -51,7 +53,7 @@ func lungDice(f, m *side, a Affine) float64 {
 	return 2 * float64(both) / float64(sum)
 }
 
-// bits is the mean descriptor distance over the fixed lung under a.
+// bits is the mean descriptor distance over the fixed lung that both scans show, under a.
 func (w *linearWork) bits(ctx context.Context, a Affine) (float64, error) {
 	g := w.f.image.Geometry
 	w.prepare(g)
@@ -64,12 +66,23 @@ func (w *linearWork) bits(ctx context.Context, a Affine) (float64, error) {
 	if err := mind(ctx, w.search, &w.warp, 1, w.threads); err != nil {
 		return 0, err
 	}
+	return meanBits(w.ref, w.search, g, w.f.lung, func(p volume.Vec) bool { return w.m.image.inside(a.Map(p)) }), nil
+}
+
+// meanBits is the number of bits in which the descriptors of a voxel differ, over the voxels of the lung at whose place
+// the other scan shows anything: beyond its end there is nothing to be alike.
+func meanBits(x, y []uint64, g volume.Geometry, lung []uint8, shown func(volume.Vec) bool) float64 {
 	sum, n := 0, 0
-	for o, in := range w.f.lung {
-		if in != 0 {
-			sum += bits.OnesCount64(w.ref[o] ^ w.search[o])
-			n++
+	for k := range g.Size[2] {
+		for j := range g.Size[1] {
+			row := g.Offset(0, j, k)
+			for i, in := range lung[row:][:g.Size[0]] {
+				if in != 0 && shown(g.Point(volume.Vec{float64(i), float64(j), float64(k)})) {
+					sum += bits.OnesCount64(x[row+i] ^ y[row+i])
+					n++
+				}
+			}
 		}
 	}
-	return float64(sum) / float64(max(n, 1)), nil
+	return float64(sum) / float64(max(n, 1))
 }

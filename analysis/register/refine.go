@@ -7,7 +7,7 @@ import (
 
 // How a field is refined.
 const (
-	refineSmoothness = 0.6 // of the field against the blocks: bits a voxel of the image for a squared voxel of displacement
+	refineSmoothness = 1.2 // of the field against the blocks: bits a voxel of the image for a squared voxel of displacement
 	refineSweeps     = 60  // over all nodes: further ones change nothing that can be seen
 	overRelaxation   = 1.6 // of each step
 	// lungCut weakens what two blocks have to do with each other by exp(-lungCut × difference of their shares of lung): lung
