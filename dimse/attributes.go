@@ -105,10 +105,16 @@ func (a Attributes) Items(t Tag) []Attributes {
 }
 
 // AppendAttributes appends the data set, encoded as Implicit or Explicit VR Little Endian. Sequences have defined
-// lengths. Attributes without a VR can be written as Implicit only.
+// lengths; attributes without a VR become UN in Explicit VR.
 func AppendAttributes(b []byte, a Attributes, explicit bool) []byte {
 	for _, e := range a {
 		value := e.Value
+		switch { // what came in Implicit VR has none
+		case e.Items != nil:
+			e.VR = "SQ"
+		case e.VR == "":
+			e.VR = "UN"
+		}
 		if e.Items != nil || e.VR == "SQ" {
 			value = nil
 			for _, item := range e.Items {

@@ -83,7 +83,7 @@ func FuzzAttributes(f *testing.F) {
 		if len(b) > 1<<15 { // a value of more than 64 KiB cannot be written in every VR
 			return
 		}
-		if _, err := ReadAttributes(bytes.NewReader(AppendAttributes(nil, a, false)), ImplicitVRLittleEndian); err != nil {
+		if _, err := ReadAttributes(bytes.NewReader(AppendAttributes(nil, a, explicit)), syntax); err != nil {
 			t.Errorf("%+v is written as what does not read: %v", a, err)
 		}
 	})

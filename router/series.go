@@ -88,11 +88,11 @@ func (r *Router) judgeSeries(ctx context.Context, s quietSeries) (verdict, error
 		if err := ctx.Err(); err != nil {
 			return verdict{}, err
 		}
-		h, err := ct.ReadHeader(f.path)
+		frames, err := ct.ReadFrames(f.path)
 		if err != nil {
 			return verdict{state: NotAnalysable, reason: fmt.Sprintf("instance %s cannot be read: %v", f.sopUID, err)}, nil
 		}
-		headers, uids = append(headers, h), append(uids, f.sopUID)
+		headers, uids = append(headers, frames...), append(uids, f.sopUID)
 	}
 	if len(headers) == 0 {
 		return verdict{state: NotAnalysable, reason: "the index knows no instance of it"}, nil

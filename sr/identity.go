@@ -201,6 +201,19 @@ func (c *caseData) trackingUID(l lesion, structure string) string {
 // deviceUID is the Device Observer UID of this node.
 func (c *caseData) deviceUID() string { return ct.UID("device", c.opts.SiteKey, c.opts.SerialNumber) }
 
+// objectsOf lists the objects of a series, each once: a multi-frame one holds many slices.
+func objectsOf(s *ct.Series) []ct.Instance {
+	var objects []ct.Instance
+	seen := map[string]bool{}
+	for _, i := range s.Instances {
+		if !seen[i.SOPInstanceUID] {
+			seen[i.SOPInstanceUID] = true
+			objects = append(objects, i)
+		}
+	}
+	return objects
+}
+
 func (c *caseData) seriesReference(s *ct.Series, i ct.Instance) Reference {
 	return Reference{s.StudyInstanceUID, s.SeriesInstanceUID, i.SOPClassUID, i.SOPInstanceUID}
 }

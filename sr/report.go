@@ -53,7 +53,7 @@ func (c *caseData) evidence() (current, pertinent []Reference) {
 		}
 	}
 	for _, s := range []*ct.Series{c.post, c.pre} {
-		for _, i := range s.Instances {
+		for _, i := range objectsOf(s) {
 			add(c.seriesReference(s, i))
 		}
 	}

@@ -231,7 +231,7 @@ func (s *segmentation) imageModules() *dataset {
 // referencedSeries is the Common Instance Reference Module (PS3.3 C.12.2): the CT series with all instances used.
 func (s *segmentation) referencedSeries() *dataset {
 	var instances []*dataset
-	for _, i := range s.source.Instances {
+	for _, i := range objectsOf(s.source) {
 		instances = append(instances, referencedSOP(Reference{SOPClassUID: i.SOPClassUID, SOPInstanceUID: i.SOPInstanceUID}))
 	}
 	series := &dataset{}
@@ -297,6 +297,9 @@ func (s *segmentation) perFrameGroups() []*dataset {
 		position.put(tag.ImagePositionPatient, decimals(p[:]...))
 		instance := s.source.Instances[f.k]
 		source := referencedSOP(Reference{SOPClassUID: instance.SOPClassUID, SOPInstanceUID: instance.SOPInstanceUID})
+		if instance.Frame > 0 {
+			source.put(tag.ReferencedFrameNumber, strconv.Itoa(instance.Frame))
+		}
 		source.put(tag.PurposeOfReferenceCodeSequence, codeSourceImage)
 		source.put(tag.SpatialLocationsPreserved, "YES")
 		derivation := &dataset{}

@@ -37,9 +37,10 @@ type dataset struct {
 	transferSyntax string
 	order          binary.ByteOrder // of numbers
 	values         map[tag][]byte
-	pixelOffset    int64 // 0: no pixel data; deflated: in the data set once inflated
-	pixelLength    int64 // -1: encapsulated (undefined length)
-	metaLength     int64 // bytes of the file before the data set
+	shared, frames []groupItem // functional groups of multi-frame objects
+	pixelOffset    int64       // 0: no pixel data; deflated: in the data set once inflated
+	pixelLength    int64       // -1: encapsulated (undefined length)
+	metaLength     int64       // bytes of the file before the data set
 }
 
 // readDataset walks a file (PS3.10 7.1, PS3.5 7) up to its pixel data and keeps the top-level attributes that want
@@ -250,7 +251,15 @@ func (w *walker) elements() error {
 }
 
 // value keeps or passes over one element's value.
-func (w *walker) value(e element) error {
+func (w *walker) value(e element) (err error) {
+	switch e.tag {
+	case tagSharedGroups:
+		w.out.shared, err = w.groups(e)
+		return err
+	case tagFrameGroups:
+		w.out.frames, err = w.groups(e)
+		return err
+	}
 	if e.length == undefinedLength {
 		// In Explicit VR only SQ and UN may have it; UN of undefined length is a sequence in Implicit VR (PS3.5 6.2.2).
 		return w.items(w.explicit && e.vr != "UN", 1)

@@ -31,6 +31,7 @@ type InstanceHeader struct {
 	PixelSpacing   [2]float64    // (0028,0030): between rows, between columns, mm
 	SamplesPerPix  int           // 1 if not stated
 	Frames         int           // 1 if not stated
+	Frame          int           // of a multi-frame object, from 1; 0: of one that has no frames
 	Photometric    string        // MONOCHROME2
 	BitsAllocated  int           // 16
 	BitsStored     int           // 12 or 16
@@ -162,9 +163,7 @@ func (d *dataset) header() InstanceHeader {
 	for _, t := range texts {
 		t.put(&h.Header, decodeText(d.values[t.tag], charsets))
 	}
-	for _, v := range strings.Split(d.plain(tagImageType), "\\") {
-		h.ImageType = append(h.ImageType, strings.TrimSpace(v))
-	}
+	h.ImageType = splitValues(d.plain(tagImageType))
 	if s := d.plain(tagFrames); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
@@ -173,11 +172,7 @@ func (d *dataset) header() InstanceHeader {
 		h.Frames = n
 	}
 	d.plane(&h)
-	slope, ok1 := d.decimals(tagSlope, 1)
-	intercept, ok2 := d.decimals(tagIntercept, 1)
-	if ok1 && ok2 && slope[0] != 0 {
-		h.RescaleStated, h.Slope, h.Intercept = true, slope[0], intercept[0]
-	}
+	d.rescale(&h)
 	if t, ok := d.decimals(tagThickness, 1); ok && t[0] > 0 {
 		h.SliceThickness = t[0]
 	}
@@ -192,6 +187,22 @@ func (d *dataset) header() InstanceHeader {
 	h.LossyCompression = d.plain(tagLossy) == "01"
 	h.Acquired = d.acquired()
 	return h
+}
+
+// rescale reads the modality transformation (PS3.3 C.11.1).
+func (d *dataset) rescale(h *InstanceHeader) {
+	slope, ok1 := d.decimals(tagSlope, 1)
+	intercept, ok2 := d.decimals(tagIntercept, 1)
+	if ok1 && ok2 && slope[0] != 0 {
+		h.RescaleStated, h.Slope, h.Intercept = true, slope[0], intercept[0]
+	}
+}
+
+func splitValues(s string) (values []string) {
+	for _, v := range strings.Split(s, "\\") {
+		values = append(values, strings.TrimSpace(v))
+	}
+	return values
 }
 
 // plane reads the Image Plane Module (PS3.3 C.7.6.2).

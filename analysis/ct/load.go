@@ -30,18 +30,19 @@ func Load(ctx context.Context, paths []string) (*Series, error) {
 }
 
 func readHeaders(ctx context.Context, paths []string) ([]InstanceHeader, error) {
-	headers := make([]InstanceHeader, len(paths))
+	frames := make([][]InstanceHeader, len(paths))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, path := range paths {
 		group.Go(func() (err error) {
 			if err = ctx.Err(); err == nil {
-				headers[i], err = ReadHeader(path)
+				frames[i], err = ReadFrames(path)
 			}
 			return err
 		})
 	}
-	return headers, group.Wait()
+	err := group.Wait()
+	return slices.Concat(frames...), err
 }
 
 func loadStack(ctx context.Context, headers []InstanceHeader) (*Series, error) {
@@ -56,7 +57,7 @@ func loadStack(ctx context.Context, headers []InstanceHeader) (*Series, error) {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for k := range sorted {
 		h := &sorted[k]
-		s.Instances[k] = Instance{SOPClassUID: h.SOPClassUID, SOPInstanceUID: h.SOPInstanceUID, InstanceNumber: h.InstanceNumber}
+		s.Instances[k] = Instance{SOPClassUID: h.SOPClassUID, SOPInstanceUID: h.SOPInstanceUID, InstanceNumber: h.InstanceNumber, Frame: h.Frame}
 		if !h.Acquired.IsZero() && (s.Acquired.IsZero() || h.Acquired.Before(s.Acquired)) {
 			s.Acquired = h.Acquired
 		}
@@ -178,14 +179,15 @@ func scan(ctx context.Context, dir string) ([][]InstanceHeader, error) {
 		if !entry.Type().IsRegular() || strings.EqualFold(entry.Name(), "DICOMDIR") {
 			return nil
 		}
-		h, err := ReadHeader(path)
+		frames, err := ReadFrames(path)
 		switch {
 		case errors.Is(err, ErrNotDICOM):
 			return nil
 		case err != nil:
 			return err
 		}
-		bySeries[h.SeriesInstanceUID] = append(bySeries[h.SeriesInstanceUID], h)
+		uid := frames[0].SeriesInstanceUID
+		bySeries[uid] = append(bySeries[uid], frames...)
 		return nil
 	})
 	if err != nil {

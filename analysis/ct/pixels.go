@@ -45,7 +45,7 @@ func (h *InstanceHeader) readCells(cells []uint16) error {
 		return h.decodeCells(data, size, cells)
 	}
 	raw := make([]byte, 2*len(cells))
-	if _, err := data.ReadAt(raw, h.pixelOffset); err != nil {
+	if _, err := data.ReadAt(raw, h.pixelOffset+int64(h.frameIndex())*int64(len(raw))); err != nil {
 		return err
 	}
 	if h.TransferSyntaxUID == explicitBig {
@@ -60,13 +60,16 @@ func (h *InstanceHeader) readCells(cells []uint16) error {
 	return nil
 }
 
-// decodeCells decodes the one frame of an encapsulated pixel data.
+// frameIndex is the place of the frame in the pixel data, from 0.
+func (h *InstanceHeader) frameIndex() int { return max(h.Frame, 1) - 1 }
+
+// decodeCells decodes the frame of an encapsulated pixel data.
 func (h *InstanceHeader) decodeCells(data io.ReaderAt, size int64, cells []uint16) error {
 	fragments, err := codec.ReadFragments(data, h.pixelOffset, size)
 	if err != nil {
 		return err
 	}
-	frame, err := fragments.Frame(0, 1)
+	frame, err := fragments.Frame(h.frameIndex(), h.Frames)
 	if err != nil {
 		return err
 	}

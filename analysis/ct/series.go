@@ -20,7 +20,8 @@ type Series struct {
 type Instance struct {
 	SOPClassUID    string
 	SOPInstanceUID string
-	InstanceNumber string // (0020,0013), as a person finds the slice in a viewer; may be empty
+	InstanceNumber string // (0020,0013), as a person finds the slice in a viewer; may be empty. Of a frame: its number
+	Frame          int    // of a multi-frame object, from 1, so that several slices are of one object; 0: no frames
 }
 
 // Header holds what results copy from a series: values as they stand in the source, decoded to UTF-8; empty stays empty.

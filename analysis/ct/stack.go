@@ -107,7 +107,7 @@ func checkKind(headers []InstanceHeader) error {
 		if slices.Contains(h.ImageType, "LOCALIZER") {
 			return refuse(Localizer, "the series is a localizer (scout view, image %s), not a stack of slices", h.InstanceNumber)
 		}
-		if h.SOPClassUID != ctImage || h.Modality != "" && h.Modality != "CT" {
+		if h.SOPClassUID != ctImage && !(isMultiFrame(h.SOPClassUID) && h.Frame > 0) || h.Modality != "" && h.Modality != "CT" {
 			return refuse(NotCT, "image %s is no CT Image (modality %q, SOP class %s)", h.InstanceNumber, h.Modality, h.SOPClassUID)
 		}
 	}
@@ -178,9 +178,11 @@ func checkPixels(headers []InstanceHeader) error {
 		switch {
 		case !canDecode(h.TransferSyntaxUID):
 			return bad("its pixels are compressed as %s: send Explicit or Implicit VR Little Endian", transferSyntaxName(h.TransferSyntaxUID))
+		case h.TransferSyntaxUID == deflated && h.Frames > 1: // every frame would inflate all of them
+			return bad("it is a deflated multi-frame object: send Explicit or Implicit VR Little Endian")
 		case h.Rows < 1 || h.Columns < 1 || h.Rows > maxSide || h.Columns > maxSide:
 			return bad("%d rows and %d columns are not possible", h.Rows, h.Columns)
-		case h.SamplesPerPix != 1 || h.Frames != 1 || !h.grey():
+		case h.SamplesPerPix != 1 || h.Frames != 1 && h.Frame == 0 || !h.grey():
 			return bad("%d frames of %d samples, %s: a CT slice has one grey sample a pixel", h.Frames, h.SamplesPerPix, h.Photometric)
 		case h.BitsAllocated != 16 || h.BitsStored < 8 || h.BitsStored > 16 || h.HighBit < h.BitsStored-1 || h.HighBit > 15:
 			return bad("%d bits in %d with high bit %d are not supported", h.BitsStored, h.BitsAllocated, h.HighBit)
@@ -188,8 +190,8 @@ func checkPixels(headers []InstanceHeader) error {
 			return bad("it has no pixel data")
 		case h.encapsulated() != (h.pixelLength < 0):
 			return bad("its pixel data are not in the form of %s", transferSyntaxName(h.TransferSyntaxUID))
-		case !h.encapsulated() && h.pixelLength != int64(h.Rows)*int64(h.Columns)*2:
-			return bad("%d bytes of pixels where %d × %d pixels need %d", h.pixelLength, h.Columns, h.Rows, int64(h.Rows)*int64(h.Columns)*2)
+		case !h.encapsulated() && h.pixelLength != int64(h.Rows)*int64(h.Columns)*int64(h.Frames)*2:
+			return bad("%d bytes of pixels where %d × %d pixels need %d", h.pixelLength, h.Columns, h.Rows, int64(h.Rows)*int64(h.Columns)*int64(h.Frames)*2)
 		case !h.RescaleStated:
 			return bad("rescale slope or intercept is missing, so its values are no Hounsfield units")
 		}
