@@ -47,13 +47,23 @@ func ReadFrames(path string) ([]InstanceHeader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
+	headers, err := d.headers()
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	for k := range headers {
+		headers[k].Path = path
+	}
+	return headers, nil
+}
+
+func (d *dataset) headers() ([]InstanceHeader, error) {
 	base := d.header()
-	base.Path = path
 	if !isMultiFrame(base.SOPClassUID) {
 		return []InstanceHeader{base}, nil
 	}
 	if base.Frames < 1 || base.Frames > maxFrames || len(d.frames) != base.Frames {
-		return nil, fmt.Errorf("reading %s: it says it has %d frames and describes %d", path, base.Frames, len(d.frames))
+		return nil, fmt.Errorf("it says it has %d frames and describes %d", base.Frames, len(d.frames))
 	}
 	var shared groupItem
 	if len(d.shared) > 0 {

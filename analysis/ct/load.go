@@ -132,6 +132,19 @@ func (s scaling) isPadding(cell uint16, value int32) bool {
 // LoadDir reads the series in a folder and its subfolders: the only one, or the only regular CT stack among localizers,
 // reports and the like. No such series, or several, is an error that names what is there.
 func LoadDir(ctx context.Context, dir string) (*Series, error) {
+	headers, err := theSeries(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := loadStack(ctx, headers)
+	if err != nil {
+		return nil, fmt.Errorf("reading CT from %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// theSeries finds the headers of the series that LoadDir reads.
+func theSeries(ctx context.Context, dir string) ([]InstanceHeader, error) {
 	series, err := scan(ctx, dir)
 	if err != nil {
 		return nil, fmt.Errorf("reading CT from %s: %w", dir, err)
@@ -159,11 +172,7 @@ func LoadDir(ctx context.Context, dir string) (*Series, error) {
 	case len(good) > 1:
 		return nil, fmt.Errorf("reading CT from %s: %d CT series are there, name the folder of one: %s", dir, len(good), strings.Join(names, "; "))
 	}
-	s, err := loadStack(ctx, good[0])
-	if err != nil {
-		return nil, fmt.Errorf("reading CT from %s: %w", dir, err)
-	}
-	return s, nil
+	return good[0], nil
 }
 
 // scan groups the DICOM files below dir by series, in the order of their UIDs. Files that are no DICOM are passed over.

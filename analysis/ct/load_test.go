@@ -1,6 +1,7 @@
 package ct
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"rfanode/analysis/ct/codec"
 	"rfanode/analysis/volume"
 	"rfanode/internal/tooltest"
 )
@@ -244,19 +246,32 @@ func TestHostileFiles(t *testing.T) {
 func FuzzReadHeader(f *testing.F) {
 	for _, ts := range []string{implicitLittle, explicitLittle} {
 		f.Add(small().slice(0).encode(ts))
+		o := small().slice(0).text(tagSOPClass, "UI", enhancedCT).text(tagFrames, "IS", "1")
+		o[tagFrameGroups] = attribute{"SQ", []byte("\xFE\xFF\x00\xE0\x00\x00\x00\x00\xFE\xFF\xDD\xE0\x00\x00\x00\x00")}
+		f.Add(o.encode(ts))
+	}
+	for _, ts := range []string{codec.RLELossless, deflated, explicitBig} {
+		f.Add(small().slice(0).encodeAs(f, ts))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := walkFile(strings.NewReader(string(data)), int64(len(data)), wanted)
 		if err != nil {
 			return
 		}
-		h := d.header()
-		if err := CheckStack([]InstanceHeader{h}); err == nil {
+		headers, err := d.headers()
+		if err != nil {
+			return
+		}
+		if err := CheckStack(headers); err == nil && len(headers) == 1 {
 			t.Error("one slice passes as a stack")
 		}
-		_ = checkPlanes([]InstanceHeader{h})
-		if checkPixels([]InstanceHeader{h}) == nil && h.pixelOffset+h.pixelLength > int64(len(data)) {
+		_ = checkPlanes(headers)
+		h := headers[len(headers)-1]
+		if checkPixels(headers) == nil && h.TransferSyntaxUID != deflated && h.pixelOffset+h.pixelLength > int64(len(data)) {
 			t.Error("pixels beyond the end of the file pass")
+		}
+		if checkPixels(headers) == nil && h.Rows*h.Columns < 1<<12 {
+			_ = h.decodeCells(bytes.NewReader(data), int64(len(data)), make([]uint16, h.Rows*h.Columns))
 		}
 	})
 }
