@@ -16,6 +16,7 @@ type LassoOptions struct {
 	Lambdas   []float64 // falling; nil: Count values from the smallest that selects nothing
 	Count     int       // 0: 100
 	MinRatio  float64   // smallest over largest lambda; 0: .01 if n < p, else .0001
+	Stop      float64   // end the path below this share of the largest lambda; 0: go on
 	Tolerance float64   // of the optimality conditions, relative to the largest lambda; 0: 1e-8
 	NoStop    bool      // go through all lambdas; else stop when the deviance is explained (.999) or no longer moves
 }
@@ -57,7 +58,8 @@ func (s Sparse) Score(x [][]float64, mean []float64, n int) []float64 {
 	return out
 }
 
-// Lasso fits the path by proximal Newton steps with warm starts: at every lambda the exact Hessian of the active
+// Lasso returns the lambdas that converged, all of them unless the deepest explain the outcome almost perfectly. It fits
+// the path by proximal Newton steps with warm starts: at every lambda the exact Hessian of the active
 // covariates, coordinate descent on the quadratic (with a direct solution once the signs stand), sequential strong
 // rules, and a last pass over all covariates, so that every returned fit satisfies the optimality conditions.
 func Lasso(ctx context.Context, y Outcome, x [][]float64, o LassoOptions) (*Path, error) {
@@ -89,7 +91,13 @@ func Lasso(ctx context.Context, y Outcome, x [][]float64, o LassoOptions) (*Path
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if k > 0 && lambda < o.Stop*lambdas[0] {
+			break
+		}
 		if err := s.fit(lambda); err != nil {
+			if k > 0 && errors.Is(err, ErrNotConverged) {
+				break // the end of a path where the events are almost ordered perfectly: what converged stands
+			}
 			return nil, err
 		}
 		p.Lambda, p.Coef = append(p.Lambda, lambda), append(p.Coef, s.coefficients())

@@ -34,6 +34,8 @@ type cli struct {
 	Segment  segmentCmd       `cmd:"" help:"Run an nnU-Net model on one CT: a label for every voxel."`
 	Features featuresCmd      `cmd:"" help:"Radiomics as PyRadiomics 3.0.1 gives them: one case, or a table of cases."`
 	Phantom  phantomCmd       `cmd:"" help:"Make synthetic CT pairs with known truth."`
+	Study    studyCmd         `cmd:"" help:"Do the prognosis study on a cohort: tables, figures, a model bundle."`
+	Model    modelCmd         `cmd:"" help:"Verify or show a model bundle."`
 	Config   configCmd        `cmd:"" help:"Print the documented example configuration."`
 	Version  kong.VersionFlag `help:"Print the version."`
 }
