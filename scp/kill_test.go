@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +22,9 @@ import (
 
 // nodeEnv makes this test program a node with its archive in the folder named, for the tests that kill it.
 const nodeEnv = "RFANODE_TEST_NODE_ARCHIVE"
+
+// soakEnv makes TestKilled long: 100 random moments in transfers of 600 instances.
+const soakEnv = "RFANODE_SOAK"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(nodeEnv); dir != "" {
@@ -52,9 +57,12 @@ func TestKilled(t *testing.T) {
 		t.Skip("starts and kills processes")
 	}
 	dir := t.TempDir()
-	const instances = 60
-	acknowledged := make(map[string][]byte)
-	for round := range 5 {
+	rounds, instances := 5, 60
+	if os.Getenv(soakEnv) != "" {
+		rounds, instances = 100, 600
+	}
+	acknowledged := make(map[string][sha256.Size]byte) // digests of what was sent
+	for round := range rounds {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), nodeEnv+"="+dir)
 		cmd.Stderr = os.Stderr
@@ -72,16 +80,20 @@ func TestKilled(t *testing.T) {
 			t.Fatal("the node did not start")
 		}
 		var objects []dimse.Object
-		sent := make(map[int][]byte)
+		sent := make(map[int][sha256.Size]byte)
 		for k := range instances {
 			in := newInstance(round*instances + k)
 			in.pixels = 100_000
 			data := in.encode(true)
-			sent[k] = data
+			sent[k] = sha256.Sum256(data)
 			objects = append(objects, dimse.Object{SOPClassUID: in.class, SOPInstanceUID: in.uid,
 				TransferSyntaxUID: dimse.ExplicitVRLittleEndian, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }})
 		}
-		timer := time.AfterFunc(time.Duration(20+40*round)*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		moment := time.Duration(20+40*round) * time.Millisecond
+		if rounds > 5 {
+			moment = time.Duration(rand.Int64N(int64(10 * time.Second)))
+		}
+		timer := time.AfterFunc(moment, func() { _ = cmd.Process.Kill() })
 		n := 0
 		_ = (&dimse.Client{}).Store(t.Context(), dimse.Peer{AETitle: "RFANODE", Address: strings.TrimSpace(addr)}, objects,
 			func(i int, o dimse.Outcome) {
@@ -110,8 +122,8 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for uid, data := range acknowledged {
-		if _, kept := dataSet(t, a.Path(uid)); !bytes.Equal(kept, data) {
+	for uid, digest := range acknowledged {
+		if _, kept := dataSet(t, a.Path(uid)); sha256.Sum256(kept) != digest {
 			t.Errorf("%s was acknowledged and is not what was sent", uid)
 		}
 	}

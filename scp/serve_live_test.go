@@ -98,6 +98,22 @@ func (s *served) descriptors(t *testing.T) int {
 	return len(all)
 }
 
+// memory is the most that the node has had, KiB.
+func (s *served) memory(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/status")
+	if err != nil {
+		t.Skip("no /proc:", err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+			n, _ := strconv.Atoi(f[1])
+			return n
+		}
+	}
+	return 0
+}
+
 // The whole table of hostile peers against the program as it is installed; afterwards it serves as before, holds nothing
 // of what they opened, and ends in good order.
 func TestServeWithstands(t *testing.T) {
@@ -137,6 +153,9 @@ func TestServeWithstands(t *testing.T) {
 	})
 	t.Run("a byte now and then", func(t *testing.T) { trickling(t, &s.receiver) })
 	alive(t, &s.receiver)
+	if kib := s.memory(t); kib > 300<<10 {
+		t.Errorf("%d MiB of memory at the peak", kib>>10)
+	}
 	eventually(t, "every descriptor is given back", func() bool { return s.descriptors(t) <= before+2 })
 	drainOnTerm(t, s)
 }
