@@ -28,7 +28,7 @@ func OpenDir(ctx context.Context, dir string) (*Stack, error) {
 	s := &Stack{Series: &Series{Header: sorted[0].Header, Volume: &volume.Volume{Geometry: g}}, sorted: sorted, tables: map[scaling][]float32{}, integer: true}
 	for i := range sorted {
 		h := &sorted[i]
-		s.Series.Instances = append(s.Series.Instances, Instance{SOPClassUID: h.SOPClassUID, SOPInstanceUID: h.SOPInstanceUID, InstanceNumber: h.InstanceNumber})
+		s.Series.Instances = append(s.Series.Instances, Instance{SOPClassUID: h.SOPClassUID, SOPInstanceUID: h.SOPInstanceUID, InstanceNumber: h.InstanceNumber, Frame: h.Frame})
 		s.integer = s.integer && h.Slope == float64(int(h.Slope)) && h.Intercept == float64(int(h.Intercept))
 	}
 	return s, nil

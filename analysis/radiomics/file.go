@@ -30,17 +30,36 @@ func ExtractFiles(ctx context.Context, image, mask string, p Profile, o Options)
 	return extract(ctx, i, m, p, o)
 }
 
+// ExtractDrawn is Extract on an image file and a mask that is drawn on its grid: draw gets the series as far as the image
+// tells (a DICOM folder: its identity and instances; else only the grid), without the pixels.
+func ExtractDrawn(ctx context.Context, image string, draw func(*ct.Series) (*volume.Mask, error), p Profile, o Options) (*Result, error) {
+	i, err := open(ctx, image)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", image, err)
+	}
+	series := &ct.Series{Volume: &volume.Volume{Geometry: i.geometry()}}
+	if s, ok := i.(*stackSource); ok {
+		series = s.stack.Series
+	}
+	m, err := draw(series)
+	if err != nil {
+		return nil, err
+	}
+	o.Label = 1
+	return extract(ctx, i, maskSource{m}, p, o)
+}
+
 func open(ctx context.Context, path string) (source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.IsDir() {
-		s, err := ct.LoadDir(ctx, path)
+		s, err := ct.OpenDir(ctx, path)
 		if err != nil {
 			return nil, err
 		}
-		return newVolumeSource(s.Volume), nil
+		return &stackSource{s}, nil
 	}
 	switch name := strings.ToLower(path); {
 	case strings.HasSuffix(name, ".nii"), strings.HasSuffix(name, ".nii.gz"):
@@ -49,6 +68,38 @@ func open(ctx context.Context, path string) (source, error) {
 		return openNRRD(path)
 	}
 	return nil, errors.New("NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr) or a folder with a DICOM series is needed")
+}
+
+// stackSource is a DICOM series, read slice by slice.
+type stackSource struct{ stack *ct.Stack }
+
+func (s *stackSource) geometry() volume.Geometry { return s.stack.Series.Volume.Geometry }
+
+func (s *stackSource) kind() pixelKind {
+	if s.stack.Integer() {
+		return kindInt16
+	}
+	return kindSingle
+}
+
+func (s *stackSource) planes(ctx context.Context, do func(int, []float64) error) error {
+	g := s.geometry()
+	raw, plane := make([]float32, g.Size[0]*g.Size[1]), make([]float64, g.Size[0]*g.Size[1])
+	for k := range g.Size[2] {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.stack.Slice(k, raw); err != nil {
+			return err
+		}
+		for i, v := range raw {
+			plane[i] = float64(v)
+		}
+		if err := do(k, plane); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fileSource is an image in a file whose voxels lie one after the other, x fastest.

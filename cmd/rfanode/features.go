@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	"rfanode/analysis/contour"
+	"rfanode/analysis/ct"
 	"rfanode/analysis/radiomics"
+	"rfanode/analysis/volume"
 	"rfanode/durable"
 )
 
@@ -116,15 +118,13 @@ func extractOne(ctx context.Context, image, mask string, p radiomics.Profile, o 
 	if err != nil {
 		return nil, fmt.Errorf("mask %s: %w", file, err)
 	}
-	series, err := readSeries(ctx, image)
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", image, err)
-	}
-	m, err := drawn.Mask(series, i)
-	if err != nil {
-		return nil, fmt.Errorf("mask %s: %w", file, err)
-	}
-	return radiomics.ExtractWith(ctx, series.Volume, m, p, o)
+	return radiomics.ExtractDrawn(ctx, image, func(series *ct.Series) (*volume.Mask, error) {
+		m, err := drawn.Mask(series, i)
+		if err != nil {
+			return nil, fmt.Errorf("mask %s: %w", file, err)
+		}
+		return m, nil
+	}, p, o)
 }
 
 // onlyArea is the structure that is named, or the only one that encloses a region.
