@@ -134,17 +134,27 @@ func readPending(path string) (p pending, err error) {
 	return p, json.Unmarshal(text, &p)
 }
 
-// judge looks every instance up: in the archive, of the class named, unchanged on disk.
-func (c *Committer) judge(rq dimse.CommitmentRequest) dimse.CommitmentReport {
+// judge looks every instance up: in the archive, of the class named, unchanged on disk. One that is named again is not
+// read again. The error is that of ctx.
+func (c *Committer) judge(ctx context.Context, rq dimse.CommitmentRequest) (dimse.CommitmentReport, error) {
 	report := dimse.CommitmentReport{TransactionUID: rq.TransactionUID}
+	known := map[dimse.Reference]uint16{}
 	for _, ref := range rq.References {
-		if reason := c.reason(ref); reason != dimse.StatusSuccess {
+		if ctx.Err() != nil {
+			return report, context.Cause(ctx)
+		}
+		reason, ok := known[ref]
+		if !ok {
+			reason = c.reason(ref)
+			known[ref] = reason
+		}
+		if reason != dimse.StatusSuccess {
 			report.Failed = append(report.Failed, dimse.FailedReference{Reference: ref, Reason: reason})
 			continue
 		}
 		report.Committed = append(report.Committed, ref)
 	}
-	return report
+	return report, nil
 }
 
 // reason says why an instance cannot be committed; success if it can.
@@ -176,12 +186,13 @@ func (c *Committer) Run(ctx context.Context) error {
 			return fmt.Errorf("look for commitment requests: %w", err)
 		}
 		wait := retry.Max
+		away := map[string]error{} // peers that could not be reached this time round, with the reason
 		for _, path := range names {
 			if left := time.Until(next[path]); left > 0 {
 				wait = min(wait, left)
 				continue
 			}
-			done, err := c.bring(ctx, path, retry.GiveUp)
+			done, err := c.bring(ctx, path, retry.GiveUp, away)
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -205,14 +216,9 @@ func (c *Committer) Run(ctx context.Context) error {
 	}
 }
 
-// bring makes one attempt at one report. It says whether the matter is closed, for better or worse.
-func (c *Committer) bring(ctx context.Context, path string, giveUp time.Duration) (done bool, err error) {
-	close := func() (bool, error) {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
-		}
-		return true, nil
-	}
+// bring makes one attempt at one report, unless its peer is away. It says whether the matter is closed, for better or
+// worse.
+func (c *Committer) bring(ctx context.Context, path string, giveUp time.Duration, away map[string]error) (done bool, err error) {
 	p, err := readPending(path)
 	if err != nil {
 		c.log().Error("a commitment request cannot be read and is set aside", "path", path, "error", err)
@@ -222,14 +228,33 @@ func (c *Committer) bring(ctx context.Context, path string, giveUp time.Duration
 	if !ok || time.Since(p.Asked) > giveUp {
 		c.log().Error("a commitment report was given up: look at the address of the peer", "peer", p.AETitle,
 			"transaction", p.Request.TransactionUID, "address_known", ok)
-		return close()
+		return c.forget(path)
 	}
-	report := c.judge(p.Request)
+	if err := away[p.AETitle]; err != nil {
+		return false, err
+	}
+	report, err := c.judge(ctx, p.Request)
+	if err != nil {
+		return false, err
+	}
 	if err := c.Client.ReportCommitment(ctx, peer, report); err != nil {
-		return false, fmt.Errorf("report to %s at %s: %w", peer.AETitle, peer.Address, err)
+		err = fmt.Errorf("report to %s at %s: %w", peer.AETitle, peer.Address, err)
+		var answer *dimse.StatusError
+		if !errors.As(err, &answer) {
+			away[p.AETitle] = err
+		}
+		return false, err
 	}
 	c.log().Info("commitment reported", "peer", p.AETitle, "committed", len(report.Committed), "failed", len(report.Failed))
-	return close()
+	return c.forget(path)
+}
+
+// forget removes a request that is done with.
+func (c *Committer) forget(path string) (bool, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return true, nil
 }
 
 // ErrUnknownTransaction is returned by Server.CommitmentReport for a transaction that nobody here has begun.
@@ -261,7 +286,10 @@ func (x *exchange) commit(m *dimse.Message) error {
 	if err := x.as.Respond(m, dimse.StatusSuccess, ""); err != nil {
 		return err
 	}
-	report := x.Commitments.judge(rq)
+	report, err := x.Commitments.judge(x.ctx, rq)
+	if err != nil {
+		return err
+	}
 	x.reports++
 	x.log.Info("commitment reported on the same association", "committed", len(report.Committed), "failed", len(report.Failed))
 	return x.as.SendReport(m.Context, x.reports, report)

@@ -1,6 +1,7 @@
 package scp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 // exchange answers the messages of one association.
 type exchange struct {
 	*node
+	ctx context.Context // ends with the time of the drain
 	as  *dimse.Association
 	log *slog.Logger
 

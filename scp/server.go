@@ -244,7 +244,7 @@ func (n *node) handle(ctx context.Context, conn net.Conn, waiting func()) {
 	defer as.Close()
 	log = log.With("calling", as.CallingAE, "called", as.CalledAE)
 	log.Info("association", "contexts", len(as.Contexts), "implementation", as.Peer.ImplementationVersion)
-	x := &exchange{node: n, as: as, log: log}
+	x := &exchange{node: n, ctx: ctx, as: as, log: log}
 	err = x.run()
 	if errors.Is(err, dimse.ErrReleased) {
 		err = nil
