@@ -375,3 +375,46 @@ func swapped(b []byte) []byte {
 	}
 	return out
 }
+
+// Real slices, 512 × 512, lose nothing on their way through each compression and load as the same volume.
+func TestDecodeRealSeries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compresses real slices")
+	}
+	src := filepath.Join(tooltest.SharedPair(t, "pair-lidc-covered"), "pre")
+	files, err := filepath.Glob(filepath.Join(src, "*.dcm"))
+	if err != nil || len(files) < 24 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	headers, err := readHeaders(t.Context(), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(headers, func(a, b InstanceHeader) int { return int(1000 * (a.Position[2] - b.Position[2])) })
+	middle := headers[len(headers)/2-12:][:24]
+	var paths []string
+	for _, h := range middle {
+		paths = append(paths, h.Path)
+	}
+	want, err := Load(t.Context(), paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][]string{{"dcmcjpeg", "+e1"}, {"dcmcjpls", "+el", "+fs", "16"}, {"dcmcrle"}} {
+		dir := t.TempDir()
+		var packed []string
+		for k, p := range paths {
+			to := filepath.Join(dir, fmt.Sprintf("%d.dcm", k))
+			if out, err := exec.Command(tooltest.Need(t, c[0]), append(slices.Clone(c[1:]), p, to)...).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %v\n%s", c, err, out)
+			}
+			packed = append(packed, to)
+		}
+		got, err := Load(t.Context(), packed)
+		if err != nil {
+			t.Errorf("%v: %v", c, err)
+		} else if !slices.Equal(got.Volume.Data, want.Volume.Data) {
+			t.Errorf("%v: another volume", c)
+		}
+	}
+}
