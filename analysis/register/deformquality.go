@@ -30,15 +30,15 @@ const (
 	maxInverseMM      = 2.0
 	maxInverseP95MM   = 5.0
 	minLungDice       = 0.90
-	// maxLikeness: lungs that belong together leave 0.25 to 0.45, with white noise of 120 HU in one scan 0.72; lungs
+	// maxLikeness: lungs that belong together leave 0.25 to 0.45, with white noise of 120 HU in one scan 0.7; lungs
 	// that do not, 0.9 and more.
 	maxLikeness = 0.85
 )
 
-// Where Likeness is measured: so deep in the lung that descriptors do not see its surface, which fits whatever the lung
-// holds, and against places far enough to be another piece of lung.
+// Where Likeness is measured: so deep in the lung, in voxels of the grid, that descriptors do not see its surface, which fits
+// whatever the lung holds, and against places far enough to be another piece of lung.
 const (
-	deepMM      = 8.0
+	deepVoxels  = 4.0
 	elsewhereMM = 20.0
 )
 
@@ -104,7 +104,7 @@ func (w *deformWork) likeness() float64 {
 	for o := range both.Data {
 		both.Data[o] = w.lung[o] & w.movingLung[o]
 	}
-	deep := volume.Erode(both, deepMM).Data
+	deep := volume.Erode(both, deepVoxels*g.Spacing[0]).Data
 	far := int(math.Round(elsewhereMM / g.Spacing[0]))
 	var here, there int
 	for k := range g.Size[2] {
