@@ -19,7 +19,7 @@ type drawn struct {
 	frame, series        string
 	instances            []string
 	at                   time.Time
-	model                string
+	model                string // of its maker, which then names no person
 	regions              []region
 }
 
@@ -102,7 +102,9 @@ func (d drawn) write(t testing.TB, dir string) string {
 	if d.model != "" {
 		e.text(0x0008, 0x1090, "LO", d.model)
 	}
-	e.text(0x0008, 0x1070, "PN", "Secret^Doctor")
+	if d.model == "" {
+		e.text(0x0008, 0x1070, "PN", "Secret^Doctor")
+	}
 	e.text(0x0010, 0x0010, "PN", "Secret^Name")
 	e.text(0x0010, 0x0020, "LO", d.patient)
 	if d.issuer != "" {

@@ -82,7 +82,7 @@ func (r *Router) judgeContour(path string) (c *contour.Contour, state State, rea
 		return nil, ContourRefused, "its file is gone from the archive", nil
 	case err != nil:
 		return nil, "", "", err
-	case strings.EqualFold(strings.TrimSpace(c.Maker.Model), ownModelName):
+	case ownContour(c):
 		return nil, contourIgnored, "made by rfanode", nil
 	case !slices.ContainsFunc(c.Structures, contour.Structure.Marked):
 		if c.Kind == contour.SR {
@@ -93,6 +93,13 @@ func (r *Router) judgeContour(path string) (c *contour.Contour, state State, rea
 		return nil, contourIgnored, "neither a tumour nor an ablation zone is drawn in it", nil
 	}
 	return c.Summary(keptInstances), ContourWaiting, "its CT series is not part of a pair yet", nil
+}
+
+// ownContour says whether rfanode made an object, here or elsewhere. A viewer that edits one of ours may keep our model
+// name, but writes who did it.
+func ownContour(c *contour.Contour) bool {
+	creator := strings.TrimSpace(c.Maker.Creator)
+	return strings.EqualFold(strings.TrimSpace(c.Maker.Model), ownModelName) && (creator == "" || strings.HasPrefix(strings.ToUpper(creator), "RFANODE^"))
 }
 
 // storeContour enters what a contour is about, and has the patients it may concern looked at again.

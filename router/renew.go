@@ -23,12 +23,12 @@ func (r *Router) renewCases(ctx context.Context, tx *sql.Tx, d *desk, cases []pa
 	if r.opts.IgnoreContours {
 		return nil
 	}
-	seen := map[string]bool{}
+	seen, replaced := map[string]bool{}, map[string]bool{}
 	for _, p := range made {
-		seen[p.post.seriesUID] = true
+		seen[p.post.seriesUID], replaced[p.predecessor] = true, true
 	}
 	for _, c := range slices.Backward(cases) {
-		if c.state == Superseded || seen[c.postSeries] {
+		if c.state == Superseded || replaced[c.id] || seen[c.postSeries] {
 			continue
 		}
 		seen[c.postSeries] = true

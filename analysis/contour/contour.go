@@ -315,12 +315,12 @@ func firstOf(s ...string) string {
 }
 
 // Origin says in words what structure i is and where it comes from, without any person's name: "contour in the SEG
-// 1.2.3, segment 1, made 2024-03-01 with Vendor Viewer".
+// 1.2.3, segment 1, of 2024-03-01 09:12, drawn with Vendor Viewer".
 func (c *Contour) Origin(i int) string {
 	s := c.Structures[i]
-	what, part := "point", map[Kind]string{SEG: "segment", RTSTRUCT: "ROI", SR: "measurement"}[c.Kind]
+	what, how, part := "point", "marked", map[Kind]string{SEG: "segment", RTSTRUCT: "ROI", SR: "measurement"}[c.Kind]
 	if s.Region {
-		what = "contour"
+		what, how = "contour", "drawn"
 	}
 	text := fmt.Sprintf("%s in the %s %s, %s %d", what, c.Kind, c.SOPInstanceUID, part, s.Number)
 	if s.Algorithm == "AUTOMATIC" {
@@ -330,7 +330,7 @@ func (c *Contour) Origin(i int) string {
 		text += ", of " + c.Made.Format("2006-01-02 15:04")
 	}
 	if with := strings.TrimSpace(c.Maker.Manufacturer + " " + c.Maker.Model); with != "" {
-		text += ", drawn with " + with
+		text += ", " + how + " with " + with
 	}
 	return text
 }

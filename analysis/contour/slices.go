@@ -15,7 +15,7 @@ const (
 	onSlice      = 0.05 // slices: a plane this near to a slice's is its own
 	maxGap       = 2.05
 	subRows      = 8
-	maxPlanePix  = 1 << 24
+	maxPlanePix  = 1 << 22
 	maxCrossings = 1 << 23
 )
 
