@@ -111,7 +111,7 @@ def save(net, path, mirror):
                 "inference_allowed_mirroring_axes": mirror}, path)
 
 
-def balance(net, data):
+def balance(net, data, stretch=4):
     """Shifts and stretches the last layer until every class appears."""
     layer = net.decoder.seg_layers[-1]
     with torch.no_grad():
@@ -119,7 +119,7 @@ def balance(net, data):
         pad = [max(0, n - s) for n, s in zip(PATCH, x.shape[2:])]
         x = torch.nn.functional.pad(x, (0, pad[2], 0, pad[1], 0, pad[0]))[:, :, :PATCH[0], :PATCH[1], :PATCH[2]]
         out = net.eval()(x)[0].flatten(1)
-        scale = 4 / out.std(1)
+        scale = stretch / out.std(1)
         layer.weight *= scale[:, None, None, None, None]
         layer.bias.copy_((layer.bias - out.mean(1)) * scale)
 
