@@ -59,6 +59,7 @@ certificate = %q
 key = %q
 authorities = %q
 [limits]
+associations = 1000
 disk_reserve_gib = 0
 request = "2s"
 stall = "1s"
@@ -151,6 +152,7 @@ func TestServeWithstands(t *testing.T) {
 			t.Errorf("C-ECHO took %v", took)
 		}
 	})
+	t.Run("200 associations at once", func(t *testing.T) { atOnce(t, &s.receiver, 200) })
 	t.Run("a byte now and then", func(t *testing.T) { trickling(t, &s.receiver) })
 	alive(t, &s.receiver)
 	if kib := s.memory(t); kib > 300<<10 {
@@ -158,6 +160,31 @@ func TestServeWithstands(t *testing.T) {
 	}
 	eventually(t, "every descriptor is given back", func() bool { return s.descriptors(t) <= before+2 })
 	drainOnTerm(t, s)
+}
+
+// atOnce has many associations in the middle of an object at the same time, and then finishes them all.
+func atOnce(t *testing.T, r *receiver, n int) {
+	peers, rest := make([]*peer, n), make([][]byte, n)
+	for k := range n {
+		in := newInstance(1000 + k)
+		in.pixels = 200_000
+		whole := store(1, ctClass, in.uid, in.encode(true))
+		peers[k] = associated(t, r).send(whole[:150_000])
+		rest[k] = whole[150_000:]
+	}
+	alive(t, r)
+	for k, p := range peers {
+		p.send(rest[k])
+	}
+	for k, p := range peers {
+		if status := p.status(1); status != 0 {
+			t.Errorf("association %d: %04XH", k, status)
+		}
+		p.send(releaseRQ).expect("RP")
+	}
+	if stored := files(t, r.dir); len(stored) != n {
+		t.Errorf("%d files", len(stored))
+	}
 }
 
 // trickling peers are dropped by the timer of the request.
