@@ -323,10 +323,7 @@ func BenchmarkDeepSurvEpoch(b *testing.B) {
 			net, _ := NewNetwork(DefaultArchitecture(14), 1)
 			t := newTrainer(net, y, x, DefaultTraining(), 1)
 			k := 0
-			for b.Loop() {
-				k++
-				t.epoch(k)
-			}
+			processor(b, func() { k++; t.epoch(k) })
 		})
 	}
 }
@@ -334,11 +331,11 @@ func BenchmarkDeepSurvEpoch(b *testing.B) {
 // BenchmarkDeepSurvEnsemble: 8 seeds with early stopping on 109 subjects.
 func BenchmarkDeepSurvEnsemble(b *testing.B) {
 	y, x := benchmarkData(109, 4)
-	for b.Loop() {
+	processor(b, func() {
 		if _, err := TrainEnsemble(context.Background(), y, x, DefaultArchitecture(4), DefaultTraining(), []uint64{1, 2, 3, 4, 5, 6, 7, 8}); err != nil {
 			b.Fatal(err)
 		}
-	}
+	})
 }
 
 // benchmarkData is a proportional-hazards sample of n subjects with about half censored.

@@ -184,19 +184,19 @@ func TestLassoCohort(t *testing.T) {
 // BenchmarkLassoPath: 109 patients, 1,316 features, 100 lambdas.
 func BenchmarkLassoPath(b *testing.B) {
 	c, _ := loadRadiomics(b)
-	for b.Loop() {
+	processor(b, func() {
 		if _, err := Lasso(context.Background(), c.y, c.x, LassoOptions{NoStop: true}); err != nil {
 			b.Fatal(err)
 		}
-	}
+	})
 }
 
 // BenchmarkLassoCV: the same with 10 folds.
 func BenchmarkLassoCV(b *testing.B) {
 	c, _ := loadRadiomics(b)
-	for b.Loop() {
+	processor(b, func() {
 		if _, err := LassoCV(context.Background(), c.y, c.x, c.folds, GroupedDeviance, LassoOptions{NoStop: true}); err != nil {
 			b.Fatal(err)
 		}
-	}
+	})
 }

@@ -290,11 +290,8 @@ func combine(o, w []float64, step int, in []float64, n int) {
 	m := len(o)
 	k := 0
 	for ; k+4 <= count; k += 4 {
-		w0, w1, w2, w3 := w[k*step], w[(k+1)*step], w[(k+2)*step], w[(k+3)*step]
-		a, b, c, d := in[k*n:][:m], in[(k+1)*n:][:m], in[(k+2)*n:][:m], in[(k+3)*n:][:m]
-		for i := range o {
-			o[i] += (float64(w0*a[i]) + float64(w1*b[i])) + (float64(w2*c[i]) + float64(w3*d[i]))
-		}
+		four := [4]float64{w[k*step], w[(k+1)*step], w[(k+2)*step], w[(k+3)*step]}
+		combine4(o, in[k*n:], in[(k+1)*n:], in[(k+2)*n:], in[(k+3)*n:], &four)
 	}
 	for ; k < count; k++ {
 		v := w[k*step]
@@ -324,18 +321,7 @@ func (p *pass) gradWeights(gw, gb, d, in []float64, rows, cols int) {
 			g := gw[r*cols : (r+1)*cols]
 			c := 0
 			for ; c+4 <= cols; c += 4 {
-				a0, a1, a2, a3 := in[c*n+from:][:len(dr)], in[(c+1)*n+from:][:len(dr)], in[(c+2)*n+from:][:len(dr)], in[(c+3)*n+from:][:len(dr)]
-				var s0, s1, s2, s3 float64
-				for i, v := range dr {
-					s0 += float64(v * a0[i])
-					s1 += float64(v * a1[i])
-					s2 += float64(v * a2[i])
-					s3 += float64(v * a3[i])
-				}
-				g[c] += s0
-				g[c+1] += s1
-				g[c+2] += s2
-				g[c+3] += s3
+				products(dr, in[c*n+from:], in[(c+1)*n+from:], in[(c+2)*n+from:], in[(c+3)*n+from:], g[c:c+4])
 			}
 			for ; c < cols; c++ {
 				s := 0.0
