@@ -8,7 +8,7 @@ VENV    := .venv
 PYTHON  := $(CURDIR)/$(VENV)/bin/python
 APT     := dcmtk orthanc dicom3tools
 
-.PHONY: build demo test lint bench bench-peers phantoms pictures tools venv clean
+.PHONY: build demo test lint bench bench-peers bench-nnunet phantoms pictures tools venv clean
 
 build:
 	$(GO) build -o bin/rfanode ./cmd/rfanode
@@ -33,6 +33,11 @@ bench: tools
 bench-peers: build venv
 	$(PYTHON) -m pip install -q picsl_greedy==1.4.0.3
 	$(PYTHON) reference/registration_peers.py --rfanode bin/rfanode $(CASES)
+
+# nnU-Net's own predictor beside rfanode, in one run (installs PyTorch, a gigabyte): make bench-nnunet [CT=FILE.nii.gz]
+bench-nnunet: build venv onnxruntime
+	$(PYTHON) -m pip install -q nnunetv2==2.8.1 torch==2.15.0 onnx==1.23.2 onnxruntime==1.32.0
+	RFANODE_ONNXRUNTIME=$(CURDIR)/.cache/libonnxruntime.so $(PYTHON) reference/nnunet_bench.py --rfanode bin/rfanode $(if $(CT),--ct $(CT))
 
 # The accuracy table for any seeds: measured against true, a line a phantom pair.
 phantoms: build

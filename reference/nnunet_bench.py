@@ -108,9 +108,14 @@ def main():
         exported = subprocess.run(export + ["--training-image", image], capture_output=True, text=True)
         if exported.returncode:
             sys.exit(exported.stderr[-2000:])
+        # A bare folder: the self-check of a whole one is a further patch, paid when a node starts and not for every CT.
+        bare = tmp / "bare"
+        bare.mkdir()
+        for name, to in (("plans.json", "plans.json"), ("dataset.json", "dataset.json"), ("fold_0.onnx", "model.onnx")):
+            (tmp / "exported" / name).rename(bare / to)
         (tmp / "predict.py").write_text(PREDICT)
         theirs = measured([sys.executable, str(tmp / "predict.py"), str(tmp / "model"), image, str(tmp / "theirs"), str(args.step), str(int(args.mirror))])
-        ours = measured([args.rfanode, "segment", image, "--model", str(tmp / "exported"), "-o", str(tmp / "ours.nii.gz"), "--step", str(args.step),
+        ours = measured([args.rfanode, "segment", image, "--model", str(bare), "-o", str(tmp / "ours.nii.gz"), "--step", str(args.step),
                          "--crop", args.crop] + ["--mirror"] * args.mirror)
         a, b = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp / n))) for n in ("theirs.nii.gz", "ours.nii.gz"))
     dice = [2 * ((a == k) & (b == k)).sum() / max(1, (a == k).sum() + (b == k).sum()) for k in (1, 2)]
