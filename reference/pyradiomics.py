@@ -1,22 +1,15 @@
 """Reference values for analysis/radiomics, computed by PyRadiomics itself.
 
 Made with Python 3.11, pyradiomics 3.0.1, SimpleITK 2.5.7, numpy 1.26.4, PyWavelets 1.9.0; for LBP 3-D scipy 1.14.1 and
-trimesh 4.x. To install them (pyradiomics 3.0.1 is built from source and must see numpy while it is built):
-
-    python3.11 -m venv venv
-    venv/bin/pip install "numpy==1.26.4" wheel "setuptools<70" "PyWavelets==1.9.0" "SimpleITK==2.5.7" "scipy==1.14.1" trimesh
-    venv/bin/pip install --no-build-isolation pyradiomics==3.0.1
-
-The images lung1, lung2, brain1, brain2 and breast1 come with PyRadiomics' source distribution (folder data/):
-
-    venv/bin/pip download --no-deps --no-build-isolation --no-binary :all: pyradiomics==3.0.1
+trimesh 5.2.0. tools/pyradiomics installs them in .cache/pyradiomics and unpacks the images of PyRadiomics' source
+distribution (lung1, lung2, brain1, brain2, breast1) in .cache/pyradiomics-data.
 
 Usage:
 
-    venv/bin/python reference/pyradiomics.py images DATA OUT [IMAGE ...]   OUT/<image>.json.gz for each of the five images
-    venv/bin/python reference/pyradiomics.py phantoms OUT                  OUT/phantoms.json.gz, for images made by rule
-    venv/bin/python reference/pyradiomics.py wavelets OUT                  OUT/wavelets.txt, the filters of PyWavelets
-    venv/bin/python reference/pyradiomics.py extract IMAGE MASK PARAMS     one case, JSON on standard output
+    .cache/pyradiomics/bin/python reference/pyradiomics.py images DATA OUT [IMAGE ...]   OUT/<image>.json.gz for each of the five images
+    .cache/pyradiomics/bin/python reference/pyradiomics.py phantoms OUT                  OUT/phantoms.json.gz, for images made by rule
+    .cache/pyradiomics/bin/python reference/pyradiomics.py wavelets OUT                  OUT/wavelets.txt, the filters of PyWavelets
+    .cache/pyradiomics/bin/python reference/pyradiomics.py extract IMAGE MASK PARAMS     one case, JSON on standard output
 
 A file holds, for each run, its name, the parameters (as a parameter file has them) and the values by name; null where
 PyRadiomics gave NaN. The rule of the phantoms is written twice: here and in analysis/radiomics/phantom_test.go.

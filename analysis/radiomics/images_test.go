@@ -17,7 +17,7 @@ func imageFolder(t testing.TB) string {
 		dir = filepath.Join(tooltest.ModuleRoot(), ".cache", "pyradiomics-data")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "lung1_image.nrrd")); err != nil {
-		t.Skipf("the images of PyRadiomics are not at %s: run tools/pyradiomics-data, or set RFANODE_PYRADIOMICS_DATA", dir)
+		t.Skipf("the images of PyRadiomics are not at %s: run tools/pyradiomics, or set RFANODE_PYRADIOMICS_DATA", dir)
 	}
 	return dir
 }
