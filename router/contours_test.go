@@ -227,6 +227,9 @@ func TestContourRefused(t *testing.T) {
 			t.Errorf("%s: %s, %q, want %q", sop, c.State, c.Reason, want[sop])
 		}
 		delete(want, sop)
+		if err := n.Release(t.Context(), c.ID); err == nil || !strings.Contains(err.Error(), "it is a contour") {
+			t.Errorf("release %s: %v", c.ID, err)
+		}
 		if err := n.Drop(t.Context(), c.ID); err != nil {
 			t.Errorf("drop %s: %v", c.ID, err)
 		}

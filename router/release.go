@@ -59,6 +59,12 @@ func (r *Router) noRelease(ctx context.Context, tx *sql.Tx, id string) error {
 	var state State
 	err := tx.QueryRowContext(ctx, `SELECT state FROM series WHERE id = ? AND state NOT IN (?, ?, ?)`, id, stateUsed, stateSpare, stateStored).Scan(&state)
 	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.QueryRowContext(ctx, `SELECT state FROM contour WHERE id = ? AND state IN (?, ?)`, id, ContourRefused, ContourWaiting).Scan(&state)
+		if err == nil {
+			return errors.New("it is a contour: send a corrected one, or its CT series, or drop it")
+		}
+	}
+	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNoCase
 	}
 	if err != nil {

@@ -148,6 +148,7 @@ type shape interface {
 type somewhere struct {
 	point    volume.Vec // LPS mm; in an image: column and row, from the corner of the first pixel
 	instance string     // SOP Instance UID of the image; empty: in the patient
+	frame    int        // of the image, from 1; 0: not stated
 }
 
 // Problem is the kind of an Error.

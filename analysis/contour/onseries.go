@@ -53,8 +53,10 @@ func (c *Contour) PointOn(series *ct.Series, i int, image func(sop string) (ct.I
 		return m.Centroid(), nil
 	}
 	s := c.Structures[i]
-	inSeries := func(sop string) int {
-		return slices.IndexFunc(series.Instances, func(i ct.Instance) bool { return i.SOPInstanceUID == sop })
+	inSeries := func(p somewhere) int {
+		return slices.IndexFunc(series.Instances, func(i ct.Instance) bool {
+			return i.SOPInstanceUID == p.instance && (i.Frame == 0 || i.Frame == p.frame)
+		})
 	}
 	onImages := len(s.points) > 0 && s.points[0].instance != ""
 	if err := c.belongs(series, i); err != nil && (!onImages || image == nil || problem(err) != OtherFrame) {
@@ -69,7 +71,7 @@ func (c *Contour) PointOn(series *ct.Series, i int, image func(sop string) (ct.I
 		q := p.point
 		if p.instance != "" {
 			// Pixel coordinates count from the corner of the first pixel, so that its centre is at ½, ½ (PS3.3 C.18.6.1.1).
-			if k := inSeries(p.instance); k >= 0 {
+			if k := inSeries(p); k >= 0 {
 				q = g.Point(volume.Vec{p.point[0] - 0.5, p.point[1] - 0.5, float64(k)})
 			} else if h, ok := lookUp(image, p.instance); ok && h.PlaneStated && h.FrameOfReferenceUID == series.FrameOfReferenceUID && h.Patient.ID == series.Patient.ID {
 				for a := range 3 {

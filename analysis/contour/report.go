@@ -152,20 +152,20 @@ func (w *reportWalk) observer(concept Code, item fields) {
 
 // coordinates adds the centre of a graphic to a structure.
 func (w *reportWalk) coordinates(item fields, kind string, s *Structure) {
-	dimensions, instance := 3, ""
+	dimensions, instance, frame := 3, "", 0
 	if kind == "SCOORD" {
 		dimensions = 2
-		if instance = w.imageOf(item); instance == "" {
+		if instance, frame = w.imageOf(item); instance == "" {
 			w.err = fault(Unsupported, "the report marks a place on an image that it does not name")
 			return
 		}
 	} else {
-		frame := item.text(tag.ReferencedFrameOfReferenceUID)
-		if s.FrameOfReferenceUID != "" && s.FrameOfReferenceUID != frame {
+		space := item.text(tag.ReferencedFrameOfReferenceUID)
+		if s.FrameOfReferenceUID != "" && s.FrameOfReferenceUID != space {
 			w.err = fault(Unsupported, "one group of measurements of the report lies in several frames of reference")
 			return
 		}
-		s.FrameOfReferenceUID = frame
+		s.FrameOfReferenceUID = space
 	}
 	x, ok := item.numbers(tag.GraphicData, -1)
 	if !ok || len(x) == 0 || len(x)%dimensions != 0 {
@@ -183,20 +183,23 @@ func (w *reportWalk) coordinates(item fields, kind string, s *Structure) {
 	case len(points) > 1 && points[0] == points[len(points)-1]: // closed: the first point counts once
 		points = points[:len(points)-1]
 	}
-	s.points = append(s.points, somewhere{point: centreOf(points), instance: instance})
+	s.points = append(s.points, somewhere{point: centreOf(points), instance: instance, frame: frame})
 }
 
-// imageOf is the SOP Instance UID of the image that coordinates were selected from, stated below them or by reference.
-func (w *reportWalk) imageOf(item fields) string {
+// imageOf is the SOP Instance UID of the image that coordinates were selected from, stated below them or by reference,
+// and its frame.
+func (w *reportWalk) imageOf(item fields) (uid string, frame int) {
 	for _, child := range item.items(tag.ContentSequence) {
 		if path := child.ints(tag.ReferencedContentItemIdentifier); len(path) > 0 {
 			child = w.referenced(path)
 		}
-		if uid := child.first(tag.ReferencedSOPSequence).text(tag.ReferencedSOPInstanceUID); uid != "" && child.text(tag.ValueType) == "IMAGE" {
-			return uid
+		image := child.first(tag.ReferencedSOPSequence)
+		if uid := image.text(tag.ReferencedSOPInstanceUID); uid != "" && child.text(tag.ValueType) == "IMAGE" {
+			frame, _ := image.int(tag.ReferencedFrameNumber)
+			return uid, frame
 		}
 	}
-	return ""
+	return "", 0
 }
 
 // referenced follows a content item identifier: 1 is the root, then positions in its Content Sequences (PS3.3 C.18.2).
