@@ -17,6 +17,11 @@
 //	   │          ├─▶ done, kept locally (no destination configured)
 //	   └──────────┴─▶ failed (attempts used up)
 //
+// A contour or a mark that a person has drawn (SEG, RTSTRUCT, SR with coordinates) belongs to the pair whose scans it was
+// drawn on: by the series it refers to, else by Frame of Reference UID. For each scan the newest one counts. It queues a
+// case that has no result yet, whatever held it; one that has is followed by a new case, which names it as its
+// predecessor. One that is unclear holds the case; one that cannot be used is refused, as a line of its own.
+//
 // Delivery follows PS3.4 Annex B (C-STORE) and PS3.7 Annex C (what a status means for a retry). The package must not
 // know how an image is analysed or how an object is encoded: package analysis and package sr do.
 package router
