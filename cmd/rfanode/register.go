@@ -281,6 +281,7 @@ func (r registration) print(w io.Writer) {
 	fmt.Fprintf(w, "Linear part: volume × %.3f, rotation %.1f degrees, %d of its levels accepted\n", r.Linear.VolumeScale, r.Linear.RotationDegree, r.Linear.Levels)
 	fmt.Fprintf(w, "Deformable part: moves lung by %.1f mm on average, %.1f mm at most\n", q.MeanMM, q.MaxMM)
 	fmt.Fprintf(w, "  overlap of the lungs %.3f (%.3f before), descriptor bits that differ %.1f (%.1f before)\n", q.LungDice, q.LungDiceBefore, q.BitsAfter, q.BitsBefore)
+	fmt.Fprintf(w, "  deep in the lung %.0f %% of the bits that differ 20 mm beside the place\n", 100*q.Likeness)
 	fmt.Fprintf(w, "  forward and backward differ by %.2f mm (95th percentile %.2f mm)\n", q.InverseMeanMM, q.InverseP95MM)
 	fmt.Fprintf(w, "  local volume × %.2f to %.2f, folding in %.2f %% of the lung\n", q.Min, q.Max, q.FoldingPercent)
 	for _, d := range r.Doubts {
