@@ -11,7 +11,7 @@ import (
 	"rfanode/analysis/volume"
 )
 
-// Uncertainty of a surface, mm: a part of the slice distance beside what pixels and thresholds leave open.
+// Uncertainty of a surface that a person or a model drew, mm: a part of the slice distance beside what pixels leave open.
 const (
 	surfaceErrorMM    = 0.15
 	surfaceErrorSlice = 0.06
@@ -55,10 +55,9 @@ func (f *Findings) measure(ctx context.Context, l segment.Lesion, pre, post *ct.
 	if local, ok := l.ToPre.(register.LocalResult); ok {
 		registrationError = f.takeLocal(local)
 	}
-	slice := max(pre.Volume.Spacing[2], post.Volume.Spacing[2])
 	r, err := coverage.Measure(ctx, coverage.Input{
 		GTR: l.GTR.Level, ToPre: l.ToPre.Map, PTZ: l.PTZ.Level, Lung: lungs.Hull, Laterality: l.Laterality,
-		RegistrationErrorMM: registrationError, MaskErrorMM: surfaceErrorMM + surfaceErrorSlice*slice,
+		RegistrationErrorMM: registrationError, GTRErrorMM: surfaceError(l.Figures.GTRErrorMM, pre), PTZErrorMM: surfaceError(l.Figures.PTZErrorMM, post),
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -69,6 +68,15 @@ func (f *Findings) measure(ctx context.Context, l segment.Lesion, pre, post *ct.
 	}
 	f.takeCoverage(r, l, post)
 	return nil
+}
+
+// surfaceError is the uncertainty of a surface, mm: what the segmentation measured, or where it did not find the surface
+// itself, an estimate by the slice distance.
+func surfaceError(measuredMM float64, s *ct.Series) float64 {
+	if measuredMM > 0 {
+		return measuredMM
+	}
+	return surfaceErrorMM + surfaceErrorSlice*s.Volume.Spacing[2]
 }
 
 func (f *Findings) takeCoverage(r *coverage.Result, l segment.Lesion, post *ct.Series) {

@@ -35,13 +35,14 @@ type Input struct {
 	Lung                *volume.Mask                // both lungs, filled, on the post grid
 	Laterality          string                      // "R", "L"; empty: taken from the middle of Lung
 	RegistrationErrorMM float64                     // of the tumour's place in the post frame, for the range
-	MaskErrorMM         float64                     // of the two surfaces, for the range
+	GTRErrorMM          float64                     // of the tumour's surface, for the range
+	PTZErrorMM          float64                     // of the zone's surface, for the range
 }
 
 // Result is what was measured. Lengths mm, volumes mL, ratios 0 to 1.
 type Result struct {
 	TCR         float64
-	TCRRange    [2]float64 // smallest and largest TCR over all combinations of the errors
+	TCRRange    [2]float64 // smallest and largest TCR that the errors leave open, see tcrRange
 	TCRInLung   float64    // PTV clipped to the lung, which is Lung united with GTR and PTZ
 	TCR10       float64    // margin of 10 mm
 	Complete    bool       // TCR = 1
@@ -116,8 +117,8 @@ func (in *Input) check() error {
 		return errors.New("coverage: lung and ablation zone lie on different grids")
 	case in.Laterality != "" && in.Laterality != "R" && in.Laterality != "L":
 		return fmt.Errorf("coverage: laterality %q is neither R nor L", in.Laterality)
-	case !(in.RegistrationErrorMM >= 0 && in.RegistrationErrorMM <= 50 && in.MaskErrorMM >= 0 && in.MaskErrorMM <= 20):
-		return fmt.Errorf("coverage: errors of %g mm (registration) and %g mm (masks) are not possible", in.RegistrationErrorMM, in.MaskErrorMM)
+	case !(in.RegistrationErrorMM >= 0 && in.RegistrationErrorMM <= 50 && max(in.GTRErrorMM, in.PTZErrorMM) <= 20 && min(in.GTRErrorMM, in.PTZErrorMM) >= 0):
+		return fmt.Errorf("coverage: errors of %g mm (registration), %g mm (tumour) and %g mm (zone) are not possible", in.RegistrationErrorMM, in.GTRErrorMM, in.PTZErrorMM)
 	}
 	return nil
 }

@@ -22,11 +22,11 @@ type field struct {
 
 // newField places the grid and evaluates both levels on it.
 func newField(ctx context.Context, in Input) (*field, error) {
-	gtr, err := cutLevel(in.GTR, in.MaskErrorMM, ErrNoTumour)
+	gtr, err := cutLevel(in.GTR, in.GTRErrorMM, ErrNoTumour)
 	if err != nil {
 		return nil, err
 	}
-	ptz, err := cutLevel(in.PTZ, in.MaskErrorMM, ErrNoZone)
+	ptz, err := cutLevel(in.PTZ, in.PTZErrorMM, ErrNoZone)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func newField(ctx context.Context, in Input) (*field, error) {
 		return nil, err
 	}
 	// Room for the margin of 10 mm, for the shifts and growths of the range, and a voxel for rounding.
-	room := WideMarginMM + in.RegistrationErrorMM + in.MaskErrorMM + 2
+	room := WideMarginMM + in.RegistrationErrorMM + in.GTRErrorMM + 2
 	zoneLo, zoneHi := cornerMM(post, ptz.Geometry)
 	for a := range 3 {
 		lo[a], hi[a] = min(lo[a]-room, zoneLo[a]-2), max(hi[a]+room, zoneHi[a]+2)

@@ -10,65 +10,90 @@ import (
 	"rfanode/analysis/volume"
 )
 
-// tcrRange gives the smallest and the largest TCR that the errors leave open: the tumour where it was found and shifted
-// by the registration error along the axes and the diagonals between them, each with both surfaces moved in and out by
-// the mask error.
+// tcrRange gives the smallest and the largest TCR that the errors leave open. Three things can be wrong, each for reasons
+// of its own: the tumour's surface, the zone's surface, and the place of the tumour. Each is moved by its error alone, and
+// what that changes is added in quadrature, downwards and upwards apart: that all three are wrong at once, and in the
+// direction that hurts most, is far rarer than any of them alone.
 func (f *field) tcrRange(ctx context.Context, in Input, tcr float64) ([2]float64, error) {
-	grow := []float64{0}
-	if in.MaskErrorMM > 0 {
-		grow = []float64{-in.MaskErrorMM, 0, in.MaskErrorMM}
-	}
 	// Only the neighbourhood of the largest target counts. The distances to the tumour are taken once a size; a shift
 	// moves the target, which is where they are ≤ 5 mm.
-	lo, hi, _ := f.mask(f.gtr, in.MaskErrorMM).Around(MarginMM + in.RegistrationErrorMM + 1)
-	distances := make([]*volume.Volume, len(grow))
-	zones := make([]*volume.Mask, len(grow))
-	for i, mm := range grow {
-		tumour := f.mask(f.gtr, mm).Crop(lo, hi)
-		if _, _, ok := tumour.Bounds(); ok { // a tumour thinner than the error vanishes; then this size is left out
-			distances[i] = volume.Distance(tumour)
+	lo, hi, _ := f.mask(f.gtr, in.GTRErrorMM).Around(MarginMM + in.RegistrationErrorMM + 1)
+	tumour := func(mm float64) *volume.Volume {
+		m := f.mask(f.gtr, mm).Crop(lo, hi)
+		if _, _, ok := m.Bounds(); !ok {
+			return nil // a tumour thinner than the error vanishes; then this size is left out
 		}
-		zones[i] = f.mask(f.ptz, mm).Crop(lo, hi)
+		return volume.Distance(m)
 	}
+	zone := func(mm float64) *volume.Mask { return f.mask(f.ptz, mm).Crop(lo, hi) }
+	found, seen := tumour(0), zone(0)
+	trials := [3][]func() float64{}
+	for _, mm := range signed(in.GTRErrorMM) {
+		trials[0] = append(trials[0], func() float64 {
+			if d := tumour(mm); d != nil {
+				return coverageShifted(d, seen, volume.Vec{})
+			}
+			return tcr
+		})
+	}
+	for _, mm := range signed(in.PTZErrorMM) {
+		trials[1] = append(trials[1], func() float64 { return coverageShifted(found, zone(mm), volume.Vec{}) })
+	}
+	for _, shift := range directions(in.RegistrationErrorMM) {
+		trials[2] = append(trials[2], func() float64 { return coverageShifted(found, seen, shift) })
+	}
+	down, up := 0.0, 0.0
+	for _, cause := range trials {
+		lo, hi, err := extremes(ctx, cause, tcr)
+		if err != nil {
+			return [2]float64{}, err
+		}
+		down, up = math.Hypot(down, tcr-lo), math.Hypot(up, hi-tcr)
+	}
+	return [2]float64{max(tcr-down, 0), min(tcr+up, 1)}, nil
+}
+
+// extremes are the least and the greatest of tcr and what the trials give.
+func extremes(ctx context.Context, trials []func() float64, tcr float64) (lo, hi float64, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	shifts := directions(in.RegistrationErrorMM)
-	ranges := make([][2]float64, len(shifts))
-	for s, shift := range shifts {
+	values := make([]float64, len(trials))
+	for i, trial := range trials {
 		group.Go(func() error {
-			ranges[s] = [2]float64{tcr, tcr}
-			for _, d := range distances {
-				if d == nil {
-					continue
-				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				for _, x := range coverageShifted(d, zones, shift) {
-					ranges[s] = [2]float64{min(ranges[s][0], x), max(ranges[s][1], x)}
-				}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
+			values[i] = trial()
 			return nil
 		})
 	}
+	lo, hi = tcr, tcr
 	if err := group.Wait(); err != nil {
-		return [2]float64{}, err
+		return lo, hi, err
 	}
-	out := [2]float64{tcr, tcr}
-	for _, r := range ranges {
-		out = [2]float64{min(out[0], r[0]), max(out[1], r[1])}
+	for _, x := range values {
+		lo, hi = min(lo, x), max(hi, x)
 	}
-	return out, nil
+	return lo, hi, nil
 }
 
-// directions are shifts of the given length along the axes and the space diagonals, and none, in voxels of the 1 mm grid.
-func directions(mm float64) []volume.Vec {
-	out := []volume.Vec{{}}
+// signed is an error in both directions; none if it is 0.
+func signed(mm float64) []float64 {
 	if mm == 0 {
-		return out
+		return nil
 	}
+	return []float64{-mm, mm}
+}
+
+// directions are shifts of the given length along the axes and the space diagonals, in voxels of the 1 mm grid; none if
+// it is 0.
+func directions(mm float64) []volume.Vec {
+	if mm == 0 {
+		return nil
+	}
+	var out []volume.Vec
 	for a := range 3 {
-		for _, s := range [2]float64{-mm, mm} {
+		for _, s := range signed(mm) {
 			var v volume.Vec
 			v[a] = s / gridMM
 			out = append(out, v)
@@ -84,30 +109,23 @@ func directions(mm float64) []volume.Vec {
 	return out
 }
 
-// coverageShifted is the coverage by each zone of the target moved by shift.
-func coverageShifted(distance *volume.Volume, zones []*volume.Mask, shift volume.Vec) []float64 {
-	all := 0
-	both := make([]int, len(zones))
-	n := 0
+// coverageShifted is the coverage by a zone of the target moved by shift.
+func coverageShifted(distance *volume.Volume, zone *volume.Mask, shift volume.Vec) float64 {
+	all, both, n := 0, 0, 0
 	for k := range distance.Size[2] {
 		for j := range distance.Size[1] {
 			for i := range distance.Size[0] {
 				x := distance.At(volume.Vec{float64(i) - shift[0], float64(j) - shift[1], float64(k) - shift[2]}, volume.Far)
 				if x <= MarginMM+1e-4 {
 					all++
-					for z, m := range zones {
-						both[z] += int(m.Data[n])
-					}
+					both += int(zone.Data[n])
 				}
 				n++
 			}
 		}
 	}
-	out := make([]float64, len(zones))
-	for z := range zones {
-		if all > 0 {
-			out[z] = float64(both[z]) / float64(all)
-		}
+	if all == 0 {
+		return 0
 	}
-	return out
+	return float64(both) / float64(all)
 }

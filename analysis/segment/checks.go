@@ -16,15 +16,17 @@ const (
 	changedHU           = 200
 	effusionML          = 50 // of other new opacity thicker than effusionMM
 	effusionMM          = 4
+	otherMM             = 5 // nearer to the zone than this, other changes may be part of it or hide it
 	freeAirML           = 20
 	minGTRML, maxGTRML  = 0.05, 30
 	maxHullShare        = 0.5
+	maxCutOff           = 0.4
 	minZoneToTumour     = 1.5
 	maxTumourElongation = 2.0
 	groundGlassHU       = -300 // core of the tumour below
-	maxShellHU          = 120  // of the shell round the tumour over the lung: more is ground glass
 	endSlackMM          = 5    // nearer to the end of the scan than this, tumour or zone may go on beyond it
-	unsharpMM           = 1.5
+	maxGTREdgeMM        = 0.7  // two thresholds 0.2 of the contrast apart must agree to twice this
+	maxPTZEdgeMM        = 0.9
 )
 
 func (l *Lesion) hold(reason string) { l.HoldReasons = append(l.HoldReasons, reason) }
@@ -59,31 +61,39 @@ func (p *pair) survey(all []zone, found, bare []finding) scene {
 		hold("the lungs overlap only by %.2f after the registration, expected %.2f", s.figures.LungOverlap, minLungOverlap)
 	}
 	zones := volume.NewMask(p.hull.Geometry)
-	thinnest := math.Inf(1)
 	for _, f := range found {
 		zones = volume.Union(zones, f.zone.mask)
-		thinnest = min(thinnest, f.zone.radiusMM)
 	}
-	if s.figures.ChangedElsewhere = p.changedElsewhere(zones); s.figures.ChangedElsewhere > maxChangedElsewhere {
-		hold("%.0f %% of the lung away from the zone changed by more than %d HU: collapse, effusion or a poor registration", 100*s.figures.ChangedElsewhere, changedHU)
-	}
-	if ml := p.freeAir(zones); ml > freeAirML {
-		hold("%.0f mL of new air beside the lung: pneumothorax", ml)
-	}
-	for _, f := range bare {
-		s.warn = append(s.warn, fmt.Sprintf("another new opacity of %.0f mL has no tumour under it on the pre CT", f.zone.mask.VolumeML()))
-	}
+	others := volume.NewMask(p.hull.Geometry)
+	near := volume.Dilate(zones, otherMM)
 	for _, z := range all {
 		if p.overlaps(z, found) {
 			continue
 		}
 		s.figures.NextRadiusMM = max(s.figures.NextRadiusMM, z.radiusMM)
 		if ml := z.mask.VolumeML(); ml > effusionML && z.radiusMM > effusionMM {
-			hold("%.0f mL of other new opacity: effusion, collapse or bleeding", ml)
+			others = volume.Union(others, z.mask)
+			if volume.Intersect(near, z.mask).Count() > 0 {
+				hold("%.0f mL of other new opacity beside the zone: effusion, collapse or bleeding", ml)
+			} else {
+				s.warn = append(s.warn, fmt.Sprintf("%.0f mL of other new opacity away from the zone: effusion, collapse or bleeding", ml))
+			}
 		}
 	}
-	if p.in.Marks.PostAt == nil && p.in.Marks.PTZ == nil && s.figures.NextRadiusMM < minZoneMM && s.figures.NextRadiusMM*minZoneRatio > thinnest {
-		hold("another new opacity is nearly as thick as the zone: %.1f against %.1f mm", s.figures.NextRadiusMM, thinnest)
+	air := p.freeAir(zones)
+	if ml := air.VolumeML(); ml > freeAirML {
+		others = volume.Union(others, air)
+		if volume.Intersect(near, air).Count() > 0 {
+			hold("%.0f mL of new air beside the lung and the zone: pneumothorax", ml)
+		} else {
+			s.warn = append(s.warn, fmt.Sprintf("%.0f mL of new air beside the lung, away from the zone: pneumothorax", ml))
+		}
+	}
+	if s.figures.ChangedElsewhere = p.changedElsewhere(zones, others); s.figures.ChangedElsewhere > maxChangedElsewhere {
+		hold("%.0f %% of the lung away from the zone changed by more than %d HU: collapse or a poor registration", 100*s.figures.ChangedElsewhere, changedHU)
+	}
+	for _, f := range bare {
+		s.warn = append(s.warn, fmt.Sprintf("another new opacity of %.0f mL has no tumour under it on the pre CT", f.zone.mask.VolumeML()))
 	}
 	return s
 }
@@ -118,11 +128,11 @@ func (p *pair) lungOverlap() float64 {
 	return 2 * float64(both) / float64(sum)
 }
 
-// changedElsewhere is the share of the hull, more than 10 mm from the zones and not at its rim, that changed by more
-// than changedHU.
-func (p *pair) changedElsewhere(zones *volume.Mask) float64 {
+// changedElsewhere is the share of the hull, more than 10 mm from the zones and not at its rim nor in others, that
+// changed by more than changedHU.
+func (p *pair) changedElsewhere(zones, others *volume.Mask) float64 {
 	const awayMM, rimMM = 10, 5
-	near, inner := volume.Dilate(zones, awayMM), volume.Erode(p.hull, rimMM)
+	near, inner := volume.Dilate(volume.Union(zones, others), awayMM), volume.Erode(p.hull, rimMM)
 	n, changed := 0, 0
 	for i, x := range inner.Data {
 		if x == 0 || near.Data[i] != 0 {
@@ -139,8 +149,8 @@ func (p *pair) changedElsewhere(zones *volume.Mask) float64 {
 	return float64(changed) / float64(n)
 }
 
-// freeAir is the volume of air that is darker than lung and was not there before, thicker than 6 mm, away from zones.
-func (p *pair) freeAir(zones *volume.Mask) float64 {
+// freeAir is air that is darker than lung and was not there before, thicker than 6 mm, away from zones.
+func (p *pair) freeAir(zones *volume.Mask) *volume.Mask {
 	const airOnlyHU, darkerHU, halfMM = -960, -60, 3
 	near := volume.Dilate(zones, zoneCloseMM)
 	air := volume.NewMask(p.hull.Geometry)
@@ -149,7 +159,7 @@ func (p *pair) freeAir(zones *volume.Mask) float64 {
 			air.Data[i] = 1
 		}
 	}
-	return volume.Open(air, halfMM).VolumeML()
+	return volume.Open(air, halfMM)
 }
 
 // choice records how clearly the nodule was chosen.
@@ -172,44 +182,50 @@ func (l *Lesion) choice(p *pair, f finding) {
 // measure fills the figures of the surfaces.
 func (l *Lesion) measure(gtr, ptz surface) {
 	f := &l.Figures
-	f.ShellHU = gtr.shellHU
+	f.ShellHU, f.GlassHU = gtr.shellHU, gtr.glassHU
 	f.TumourHU, f.TumourLungHU, f.ZoneHU, f.ZoneLungHU = gtr.insideHU, gtr.lungHU, ptz.insideHU, ptz.lungHU
 	f.GTRML, f.PTZML = gtr.mask.VolumeML(), ptz.mask.VolumeML()
 	f.GTRRangeML, f.PTZRangeML = gtr.rangeML, ptz.rangeML
-	f.GTRErrorMM, f.PTZErrorMM = errorMM(gtr.rangeML), errorMM(ptz.rangeML)
+	f.GTRCutOff = cutOff(gtr.mask, gtr.hull)
+	f.GTREdgeMM, f.PTZEdgeMM = edgeMM(gtr.rangeML), edgeMM(ptz.rangeML)
 	f.Elongation = elongation(gtr.mask)
-	f.GTRPleura, f.PTZPleura = hullShare(gtr.mask, gtr.hull), hullShare(ptz.mask, ptz.hull)
+	f.GTRPleura, f.PTZPleura = hullArea(gtr.mask, gtr.hull), hullArea(ptz.mask, ptz.hull)
 }
 
-// check holds what is implausible or cannot be measured well.
+// check holds what is implausible or cannot be measured well. What a person has drawn is not judged, and how well it was
+// drawn is not known.
 func (l *Lesion) check(p *pair, gtr, ptz surface) {
 	if drawn := l.Marked && p.in.Marks.GTR != nil; !drawn {
+		l.Figures.GTRErrorMM = surfaceError(l.Figures.GTREdgeMM, l.Figures.GTRPleura)
 		l.checkTumour()
 	}
-	f := l.Figures
-	if f.PTZPleura > maxHullShare && !(l.Marked && p.in.Marks.PTZ != nil) {
-		l.hold(fmt.Sprintf("the zone is attached to pleura or mediastinum over %.0f %% of its outline: needs a contour", 100*f.PTZPleura))
+	if drawn := l.Marked && p.in.Marks.PTZ != nil; !drawn {
+		l.Figures.PTZErrorMM = surfaceError(l.Figures.PTZEdgeMM, l.Figures.PTZPleura)
+		l.checkZone()
 	}
+	f := l.Figures
 	if f.PTZML < minZoneToTumour*f.GTRML {
 		l.hold(fmt.Sprintf("the zone (%.1f mL) is not larger than %.1f times the tumour (%.1f mL)", f.PTZML, minZoneToTumour, f.GTRML))
 	}
 	if nearEnd(gtr) || nearEnd(ptz) {
 		l.hold("tumour or zone reaches the end of the scan range")
 	}
-	if f.GTRErrorMM > unsharpMM || f.PTZErrorMM > unsharpMM {
-		l.warn(fmt.Sprintf("unsharp outline: another threshold moves the tumour's by %.1f mm, the zone's by %.1f mm", f.GTRErrorMM, f.PTZErrorMM))
+}
+
+// checkZone holds what is no zone whose outline can be seen.
+func (l *Lesion) checkZone() {
+	f := l.Figures
+	if f.PTZPleura > maxHullShare {
+		l.hold(fmt.Sprintf("the zone is attached to pleura or mediastinum over %.0f %% of its outline: needs a contour", 100*f.PTZPleura))
+	}
+	if f.PTZEdgeMM > maxPTZEdgeMM {
+		l.hold(fmt.Sprintf("the zone's outline is not sharp: another threshold moves it by %.1f mm", f.PTZEdgeMM))
 	}
 }
 
-// checkTumour holds what is no plausible tumour. What a person has drawn is not judged.
+// checkTumour holds what is no plausible tumour.
 func (l *Lesion) checkTumour() {
 	f := l.Figures
-	if f.TumourHU < groundGlassHU {
-		l.hold(fmt.Sprintf("ground-glass tumour (%.0f HU): the default segmentation is not proven for it", f.TumourHU))
-	}
-	if rise := f.ShellHU - f.TumourLungHU; rise > maxShellHU {
-		l.hold(fmt.Sprintf("ground glass round the tumour (%.0f HU over the lung): a part-solid tumour is larger than its core, and the default segmentation is not proven for it", rise))
-	}
 	if f.GTRML < minGTRML || f.GTRML > maxGTRML {
 		l.hold(fmt.Sprintf("tumour volume of %.2f mL, expected %.2f to %d mL", f.GTRML, minGTRML, maxGTRML))
 	}
@@ -218,6 +234,12 @@ func (l *Lesion) checkTumour() {
 	}
 	if f.GTRPleura > maxHullShare {
 		l.hold(fmt.Sprintf("the tumour is attached to pleura or mediastinum over %.0f %% of its outline: needs a contour", 100*f.GTRPleura))
+	}
+	if f.GTRCutOff > maxCutOff {
+		l.hold("the lung's outline ends in the middle of the tumour: what of it lies in the lung cannot be told")
+	}
+	if f.GTREdgeMM > maxGTREdgeMM {
+		l.hold(fmt.Sprintf("the tumour's outline is not sharp: another threshold moves it by %.1f mm", f.GTREdgeMM))
 	}
 }
 

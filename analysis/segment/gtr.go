@@ -11,24 +11,31 @@ import (
 // slices of some thickness the half level lies inside the true surface; 0.45 gives balls of 5 to 15 mm radius on slices
 // of 1 to 5 mm their volume to within 2 %.
 const (
-	gtrLevel    = 0.45
-	levelRange  = 0.1
-	gtrRoomMM   = 16 // of the box round the candidate
-	ringInnerMM = 6  // the ring that tells the lung's density
-	ringOuterMM = 15
-	aeratedHU   = -500 // what counts as lung in that ring
-	vesselMM    = 3    // radius of the opening that cuts vessels off, but half the radius of a small tumour
-	spikeMM     = 1.5  // regrown after it: spicules and corners
-	minRing     = 100  // voxels without which the lung's density is not known
+	gtrLevel        = 0.45
+	levelRange      = 0.1
+	gtrRoomMM       = 16 // of the box round the candidate
+	ringInnerMM     = 6  // the ring that tells the lung's density
+	ringOuterMM     = 15
+	aeratedHU       = -500 // what counts as lung in that ring
+	vesselMM        = 5    // radius of the opening that cuts vessels off, at most
+	usualElongation = 1.3  // of tumours, up to
+	spikeMM         = 1.5  // regrown after it: spicules and corners
+	minRing         = 100  // voxels without which the lung's density is not known
+	minGlass        = 30   // and that of ground glass
+
+	minGlassShare    = 0.1 // of a part-solid tumour
+	maxGlassSpreadHU = 140 // between its quartiles; an even spread between lung and tissue has 200
 )
 
 // surface is a refined structure on its fine grid.
 type surface struct {
 	region   region
 	mask     *volume.Mask
+	dense    *volume.Mask // of a tumour, the part as dense as tissue: after an ablation it looks as before
 	hull     *volume.Mask
 	insideHU float64 // core of a tumour, outer layer of a zone
 	lungHU   float64
+	glassHU  float64    // of the ground glass of a tumour; 0: none
 	shellHU  float64    // median of the lung 1 to 3 mm outside a tumour: ground glass round it shows here
 	rangeML  [2]float64 // volumes at levelRange above and below the level
 }
@@ -42,7 +49,8 @@ func (s surface) structure() Structure {
 	return Structure{Mask: s.region.slab(fine), Level: s.region.level(fine)}
 }
 
-// refine finds the surface of a nodule on pre; ok is false where there is none to find.
+// refine finds the surface of a nodule on pre; ok is false where there is none to find. A solid core in ground glass is
+// found first, then the glass round it.
 func (p *pair) refine(n nodule) (t surface, ok bool) {
 	ct := p.in.Pre.Geometry
 	r, ok := regionAround(ct, n.mask, gtrRoomMM)
@@ -59,18 +67,123 @@ func (p *pair) refine(n nodule) (t surface, ok bool) {
 		return t, false
 	}
 	t.insideHU = coreMedian(hu, seed)
-	opening := min(vesselMM, n.radiusMM/2)
-	cut := func(level float64) *volume.Mask {
-		threshold := float32(t.lungHU + level*(t.insideHU-t.lungHU))
-		dense := volume.Intersect(volume.Threshold(hu, threshold, volume.Far), t.hull)
-		body := touching(volume.Open(dense, opening), seed)
-		body = volume.Intersect(volume.Dilate(body, spikeMM), dense)
-		return touching(volume.FillHoles(body), seed)
+	if t.insideHU < groundGlassHU {
+		t.dense = volume.NewMask(r.Geometry)
+		return t, t.takeGlass(hu, seed, t.insideHU)
 	}
-	t.mask = cut(gtrLevel)
-	t.rangeML = [2]float64{cut(gtrLevel + levelRange).VolumeML(), cut(gtrLevel - levelRange).VolumeML()}
+	t.mask = t.cut(hu, seed, t.insideHU, gtrLevel)
+	t.dense = t.mask
+	t.rangeML = [2]float64{t.cut(hu, seed, t.insideHU, gtrLevel+levelRange).VolumeML(), t.cut(hu, seed, t.insideHU, gtrLevel-levelRange).VolumeML()}
 	t.shellHU = shellMedian(hu, t.hull, t.mask, t.lungHU)
+	if t.mask.Count() > 0 {
+		t.findGlass(hu, seed)
+	}
 	return t, t.mask.Count() > 0
+}
+
+// findGlass looks for ground glass round a solid core: what is clearly denser than lung, and neither the edge of the core
+// nor its own. Where there is enough of it the tumour is part-solid and as large as its glass.
+func (s *surface) findGlass(hu *volume.Volume, seed *volume.Mask) {
+	const coreLevel = 0.65 // between ground glass and tissue
+	core := s.cut(hu, seed, s.insideHU, coreLevel)
+	if core.Count() == 0 {
+		return
+	}
+	wide := s.cut(volume.Smooth(hu, glassSmoothMM), core, s.lungHU+2*glassRiseHU, 0.5)
+	old := s.dense
+	s.dense = core
+	glassHU, share, ok := s.glassMedian(hu, wide)
+	if !ok || share < minGlassShare || glassHU-s.lungHU < glassRiseHU || !s.takeGlass(hu, core, glassHU) {
+		s.dense = old
+	}
+}
+
+// cut is what lies above a level between lung and inside, connected with seed, without the vessels that end in it.
+func (s *surface) cut(hu *volume.Volume, seed *volume.Mask, insideHU, level float64) *volume.Mask {
+	threshold := float32(s.lungHU + level*(insideHU-s.lungHU))
+	dense := volume.Intersect(volume.Threshold(hu, threshold, volume.Far), s.hull)
+	// Vessels are thinner than the body they end in: the opening is as wide as the body allows, and wider where a thick
+	// vessel is left that makes the body long.
+	deepest := 0.0
+	for i, d := range volume.SignedDistance(dense).Data {
+		if seed.Data[i] != 0 {
+			deepest = max(deepest, float64(d))
+		}
+	}
+	var best *volume.Mask
+	least := math.Inf(1)
+	for _, part := range [3]float64{0.5, 0.65, 0.8} {
+		body := touching(volume.Open(dense, min(max(part*deepest, 1), vesselMM)), seed)
+		body = volume.Intersect(volume.Dilate(body, spikeMM), dense)
+		body = touching(volume.FillHoles(body), seed)
+		if e := elongation(body); best == nil || e > 0 && e < 0.9*least {
+			best, least = body, e
+		}
+		if least <= usualElongation {
+			break
+		}
+	}
+	return best
+}
+
+// takeGlass widens a surface to the ground glass round the seed, which is glassHU dense at first guess; false if there
+// is none.
+func (s *surface) takeGlass(hu *volume.Volume, seed *volume.Mask, glassHU float64) bool {
+	smooth := s.withoutTissue(volume.Smooth(hu, glassSmoothMM), hu, glassHU)
+	for range 2 {
+		g, _, ok := s.glassMedian(hu, s.cut(smooth, seed, glassHU, gtrLevel))
+		if !ok { // too small to look into
+			break
+		}
+		glassHU = g
+	}
+	if glassHU-s.lungHU < glassRiseHU {
+		return false
+	}
+	wide := s.cut(smooth, seed, glassHU, gtrLevel)
+	if wide.Count() <= s.dense.Count() {
+		return false
+	}
+	s.mask, s.glassHU = wide, glassHU
+	s.rangeML = [2]float64{s.cut(smooth, seed, glassHU, gtrLevel+levelRange).VolumeML(), s.cut(smooth, seed, glassHU, gtrLevel-levelRange).VolumeML()}
+	s.shellHU = shellMedian(hu, s.hull, s.mask, s.lungHU)
+	return true
+}
+
+// withoutTissue takes out of a smoothed image what is denser than ground glass and no part of the solid core: vessels, and
+// the chest wall where the hull holds some of it.
+func (s *surface) withoutTissue(smooth, hu *volume.Volume, glassHU float64) *volume.Volume {
+	const tissueHU, coreMM = 40, 2
+	core := volume.Dilate(s.dense, coreMM)
+	for i, x := range hu.Data {
+		if float64(x) > (glassHU+tissueHU)/2 && core.Data[i] == 0 {
+			smooth.Data[i] = float32(s.lungHU)
+		}
+	}
+	return smooth
+}
+
+// glassMedian is the median HU of the part of a tumour that is neither its rim nor its solid core, and that part's share;
+// ok is false if it is too little to tell, or no plateau: the blurred edge of a solid tumour takes all values alike.
+func (s *surface) glassMedian(hu *volume.Volume, m *volume.Mask) (medianHU, share float64, ok bool) {
+	rimMM, coreMM := 0.75, 1.25+0.25*(s.region.ct.Spacing[2]-1) // thick slices blur more
+	var glass []float32
+	depth := volume.SignedDistance(m)
+	var core *volume.Volume
+	if s.dense.Count() > 0 {
+		core = volume.Distance(s.dense)
+	}
+	for i, d := range depth.Data {
+		if float64(d) > rimMM && (core == nil || float64(core.Data[i]) > coreMM) && hu.Data[i] < groundGlassHU {
+			glass = append(glass, hu.Data[i])
+		}
+	}
+	if len(glass) < minGlass {
+		return 0, 0, false
+	}
+	medianHU = median(glass) // sorts
+	spread := float64(glass[3*len(glass)/4] - glass[len(glass)/4])
+	return medianHU, float64(len(glass)) / float64(m.Count()), spread <= maxGlassSpreadHU
 }
 
 // shellMedian is the median HU of what lies 1 to 3 mm outside a tumour, in the hull and less dense than vessels; where

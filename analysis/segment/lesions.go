@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rfanode/analysis/register"
 	"rfanode/analysis/volume"
@@ -45,8 +46,11 @@ type NoLesionError struct{ Reason string }
 
 func (e *NoLesionError) Error() string { return "looking for the ablation zone: " + e.Reason }
 
-// maxLesions bounds the work on a pair whose lungs changed everywhere.
-const maxLesions = 4
+// maxMarginMM is how much thicker a zone is than the tumour under it at most.
+const maxMarginMM = 11
+
+// maxZones bounds the work on a pair whose lungs changed everywhere.
+const maxZones = 8
 
 // Lesions finds the ablated tumours of a pair and their zones, the largest zone first: change test on the linearly
 // registered pair → zones → the nodule under each → surfaces → reasons to hold. The error is a *NoLesionError if no
@@ -61,7 +65,7 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 	}
 	all := p.zones()
 	n := 0
-	for n < len(all) && n < maxLesions && all[n].radiusMM >= minZoneMM {
+	for n < len(all) && n < maxZones && all[n].radiusMM >= thinZoneMM {
 		n++
 	}
 	var found, bare []finding
@@ -72,10 +76,11 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 		}
 	case len(all) == 0:
 		return nil, &NoLesionError{"there is no new opacity in the lungs"}
-	case n == 0:
-		return nil, &NoLesionError{fmt.Sprintf("no new opacity in the lungs is thick enough: the largest ball that fits into one has %.1f mm radius, a zone needs %d mm", all[0].radiusMM, minZoneMM)}
 	default:
-		if found, bare = p.match(all[:n]); len(found) == 0 {
+		if found, bare = p.search(all[:n]); len(found) == 0 && all[0].radiusMM < minZoneMM {
+			return nil, &NoLesionError{fmt.Sprintf("no new opacity in the lungs is thick enough: the largest ball that fits into one has %.1f mm radius, a zone needs %d mm", all[0].radiusMM, minZoneMM)}
+		}
+		if len(found) == 0 {
 			found, bare = bare[:1], bare[1:] // shown, and held for what it lacks
 		}
 	}
@@ -91,6 +96,29 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 	return lesions, nil
 }
 
+// search matches zones with dense nodules; where that gives nothing plausible, with ground glass.
+func (p *pair) search(zones []zone) (found, bare []finding) {
+	var unlikely, lone []finding
+	for _, glass := range []bool{false, true} {
+		all, without := p.match(zones, glass)
+		likely := slices.DeleteFunc(slices.Clone(all), func(f finding) bool { return !p.plausible(f) })
+		if len(likely) > 0 {
+			return likely, append(slices.DeleteFunc(all, p.plausible), without...)
+		}
+		if len(unlikely) == 0 {
+			unlikely, lone = all, without
+		}
+	}
+	return unlikely, lone
+}
+
+// plausible reports whether a nodule is as compact as a tumour and lies in a zone that is no layer along the pleura.
+func (p *pair) plausible(f finding) bool {
+	n := f.nodules[0]
+	return n.hullShare <= maxHullShare && n.elongation <= maxTumourElongation && hullShare(f.zone.mask, p.hull) <= maxHullShare &&
+		f.zone.radiusMM-n.radiusMM < maxMarginMM
+}
+
 // finding is a zone with the nodules under it, best first.
 type finding struct {
 	zone    zone
@@ -98,10 +126,11 @@ type finding struct {
 	marked  bool // by a person
 }
 
-// match looks for the nodule under each zone; a zone is bare that holds too little of any. Zones over the same nodule are parts of one: the thickest stands for it.
-func (p *pair) match(zones []zone) (found, bare []finding) {
+// match looks for the nodule under each zone; a zone is bare that holds too little of any. Zones over the same nodule are
+// parts of one: the thickest stands for it. With glass, nodules of ground glass count.
+func (p *pair) match(zones []zone, glass bool) (found, bare []finding) {
 	for _, z := range zones {
-		f := finding{zone: z, nodules: p.nodules(z)}
+		f := finding{zone: z, nodules: p.nodules(z, glass)}
 		if len(f.nodules) == 0 || f.nodules[0].overlap < minOverlap {
 			bare = append(bare, f)
 			continue

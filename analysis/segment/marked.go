@@ -50,9 +50,9 @@ func (p *pair) chosen(all []zone, thick int) (found, bare []finding, err error) 
 		n.overlap = overlapWith(n.mask, p.zonePoints(z.mask), p.zoneStepML(z.mask))
 		this.nodules = []nodule{n}
 	} else {
-		this.nodules = p.nodules(z)
+		this.nodules = p.nodules(z, false)
 	}
-	others, bare := p.match(all[:thick])
+	others, bare := p.search(all[:thick])
 	found = []finding{this}
 	known := false
 	for _, o := range others {
@@ -187,7 +187,7 @@ func (p *pair) drawnTumour(m *volume.Mask) (t surface, ok bool) {
 	if x, ok := ringMedian(hu, t.hull, t.mask); ok {
 		t.lungHU = x
 	}
-	t.insideHU, t.shellHU = coreMedian(hu, t.mask), t.lungHU
+	t.insideHU, t.shellHU, t.dense = coreMedian(hu, t.mask), t.lungHU, t.mask
 	t.rangeML = [2]float64{t.mask.VolumeML(), t.mask.VolumeML()}
 	return t, true
 }

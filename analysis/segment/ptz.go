@@ -5,16 +5,16 @@ import (
 	"rfanode/analysis/volume"
 )
 
-// The zone's surface lies half way between its outer layer and the lung round it: a dense rim and a halo of ground
-// glass round a denser core each by its own density.
+// The zone's surface lies half way between its outer layer and what was there before: lung, or the ground glass of a
+// tumour.
 const (
 	ptzLevel    = 0.5
 	ptzRoomMM   = 18
-	layerFromMM = 1.5 // depth of the outer layer that tells the zone's density
-	layerToMM   = 4
-	minRiseHU   = 150 // of the surface's threshold over the lung, at least and at most
+	layerFromMM = 1 // depth of the outer layer that tells the zone's density
+	layerToMM   = 3
+	pleuraMM    = 2.5 // the layer along the pleura where the chest wall blurs what is new
+	minRiseHU   = 130 // of the surface's threshold over what was there before, at least and at most
 	maxRiseHU   = 450
-	freshShare  = 0.4 // of that rise which must be new: what was dense before is vessel or wall
 	streakMM    = 1.6 // radius of the opening that cuts vessels and streaks off
 	denseHU     = -400
 )
@@ -38,21 +38,48 @@ func (p *pair) refineZone(z zone, tumour surface, toPre register.Transform) (s s
 		return s, false
 	}
 	s.insideHU = layerMedian(hu, rough, s.hull)
-	old := volume.Intersect(volume.Threshold(warped(tumour.level(), toPre, g, -volume.Far), 0, volume.Far), s.hull)
+	within := func(m *volume.Mask) *volume.Mask {
+		return volume.Intersect(volume.Threshold(warped(volume.SignedDistance(m), toPre, g, -volume.Far), 0, volume.Far), s.hull)
+	}
+	old, hidden := within(tumour.mask), volume.NewMask(g)
+	if tumour.dense.Count() > 0 {
+		hidden = within(tumour.dense)
+	}
+	before := smoothWithin(pre, s.hull, glassSmoothMM)
+	inHull := volume.SignedDistance(s.hull)
+	wall := volume.NewMask(g)
+	for i, x := range s.hull.Data {
+		wall.Data[i] = 1 - x
+	}
 	cut := func(level float64) *volume.Mask {
-		rise := min(max(level*(s.insideHU-s.lungHU), minRiseHU), maxRiseHU)
-		fresh := volume.NewMask(g)
+		fresh, dense := volume.NewMask(g), volume.NewMask(g)
 		for i, x := range hu.Data {
-			if s.hull.Data[i] != 0 && float64(x) > s.lungHU+rise && float64(x-pre.Data[i]) > freshShare*rise {
+			if s.hull.Data[i] == 0 {
+				continue
+			}
+			b := max(float64(before.Data[i]), s.lungHU)
+			rise := min(max(level*(s.insideHU-b), minRiseHU), maxRiseHU)
+			if float64(x) > b+rise {
 				fresh.Data[i] = 1
+			}
+			if float64(x) > s.lungHU+level*(s.insideHU-s.lungHU) && inHull.Data[i] < pleuraMM {
+				dense.Data[i] = 1
 			}
 		}
 		body := touching(volume.Open(fresh, streakMM), rough)
-		body = volume.Union(body, throughTumour(body, old, fresh, s.hull))
+		body = volume.Union(body, volume.Intersect(inSlices(body, convexHull), volume.Subtract(old, hidden)))
+		body = volume.Union(body, throughTumour(body, hidden, fresh, s.hull))
+		body = volume.Union(body, volume.Intersect(volume.Dilate(body, pleuraMM), dense))
 		body = volume.Intersect(volume.Close(body, zoneCloseMM), s.hull)
 		body = volume.FillHoles(volume.FillHolesInSlices(body))
+		body = volume.Intersect(volume.FillHoles(volume.Union(body, wall)), s.hull) // pleura closes what is open towards it
 		return volume.Largest(touching(body, rough), 6)
 	}
+	first := cut(ptzLevel)
+	if first.Count() == 0 {
+		return s, false
+	}
+	s.insideHU = layerMedian(hu, first, s.hull)
 	s.mask = cut(ptzLevel)
 	s.rangeML = [2]float64{cut(ptzLevel + levelRange).VolumeML(), cut(ptzLevel - levelRange).VolumeML()}
 	return s, s.mask.Count() > 0
@@ -103,4 +130,23 @@ func layerMedian(hu *volume.Volume, zone, hull *volume.Mask) float64 {
 		return median(layer)
 	}
 	return coreMedian(hu, zone)
+}
+
+// smoothWithin smooths what lies within a mask and leaves out what does not: along the pleura the chest wall has no part.
+func smoothWithin(v *volume.Volume, m *volume.Mask, sigmaMM float64) *volume.Volume {
+	sum, weight := volume.New(v.Geometry), volume.New(v.Geometry)
+	for i, x := range m.Data {
+		if x != 0 {
+			sum.Data[i], weight.Data[i] = v.Data[i], 1
+		}
+	}
+	sum, weight = volume.Smooth(sum, sigmaMM), volume.Smooth(weight, sigmaMM)
+	for i, w := range weight.Data {
+		if w > 1e-3 {
+			sum.Data[i] /= w
+		} else {
+			sum.Data[i] = v.Data[i]
+		}
+	}
+	return sum
 }

@@ -10,12 +10,13 @@ import (
 // Limits of the change test. Breathing, noise and an imperfect registration leave rims and streaks; a zone is thick in
 // all directions. Inscribed radii are measured to voxel faces.
 const (
-	changeHU     = 250 // new density: ground glass over aerated lung
-	seedMM       = 2   // half the thickness a change must have somewhere to count at all
-	regrowMM     = 3
-	zoneCloseMM  = 4 // joins the shell round a tumour that was dense before
-	minZoneMM    = 6 // inscribed radius of a zone, its inside filled
-	minZoneRatio = 1.2
+	changeHU    = 250 // new density: ground glass over aerated lung
+	seedMM      = 2   // half the thickness a change must have somewhere to count at all
+	regrowMM    = 3
+	zoneCloseMM = 4    // joins the shell round a tumour that was dense before
+	minZoneMM   = 6    // inscribed radius of a zone, its inside filled
+	thinZoneMM  = 4    // and of one over a compact tumour, where pleura or the tumour itself leave it less room
+	insideHU    = -680 // on pre, what is no lung: a tumour, if only of ground glass
 )
 
 // zone is a new opacity on the work grid of post.
@@ -51,14 +52,14 @@ func (p *pair) zones() []zone {
 }
 
 // filled closes a new opacity and fills what it encloses, slice by slice and in space, within the hull. The tumour was
-// dense before and is not new: what of it lies within the opacity's convex outline belongs to the zone.
+// dense before and is not new, or less: what of it lies within the opacity's convex outline belongs to the zone.
 func (p *pair) filled(m *volume.Mask) *volume.Mask {
 	lo, hi, ok := m.Around(3 * zoneCloseMM)
 	if !ok {
 		return m
 	}
 	part := m.Crop(lo, hi)
-	dense := volume.Threshold(p.pre.Crop(lo, hi), denseHU, volume.Far)
+	dense := volume.Threshold(p.pre.Crop(lo, hi), insideHU, volume.Far)
 	part = volume.Close(volume.Union(part, volume.Intersect(inSlices(part, convexHull), dense)), zoneCloseMM)
 	part = volume.FillHoles(volume.FillHolesInSlices(part))
 	part = volume.Intersect(part, p.hull.Crop(lo, hi))
