@@ -52,6 +52,7 @@ type Peer struct {
 	Certificates []string `toml:"certificates"`
 	Address      string   `toml:"address"`
 	TLS          bool     `toml:"tls"`
+	Services     []string `toml:"services"`
 }
 
 // Destination receives results.

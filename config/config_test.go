@@ -25,7 +25,7 @@ func TestDefaultIsTheDocumentedExample(t *testing.T) {
 func TestExampleWithEveryOptionOn(t *testing.T) {
 	var lines []string
 	for _, l := range strings.Split(Example, "\n") {
-		for _, key := range []string{"[[", "ae_title", "hosts", "name", "address", "pre ", "post ", "require_tls", "certificate", "tls ", "server_name", "user ", "passcode",
+		for _, key := range []string{"[[", "ae_title", "hosts", "name", "address", "pre ", "post ", "require_tls", "services", "certificate", "tls ", "server_name", "user ", "passcode",
 			"commitment", "listen", "key", "authorities", "tumour", "zone", "ignore"} {
 			if strings.HasPrefix(l, "# "+key) {
 				l = l[2:]
@@ -70,6 +70,7 @@ func TestReadRefusesWithTheCure(t *testing.T) {
 		"mutual without authorities": {"[tls]\nlisten = \":2762\"\ncertificate = \"c\"\nkey = \"k\"", "tls.authorities"},
 		"plain passcode":             {"[[destination]]\nname = \"p\"\nae_title = \"P\"\naddress = \"h:1\"\nuser = \"u\"\npasscode = \"x\"", "over TLS only"},
 		"peer without TLS port":      {"[[peer]]\nae_title = \"A\"\nrequire_tls = true", "tls.listen"},
+		"no such service":            {"[[peer]]\nae_title = \"A\"\nservices = [\"find\"]", "services"},
 		"identity policy":            {"[identity]\npolicy = \"maybe\"", "identity.policy"},
 		"no user":                    {"[identity]\npolicy = \"check\"", "identity.user"},
 		"font that is absent":        {"[report]\nfont = \"/nowhere.ttf\"", "report.font"},

@@ -67,6 +67,11 @@ func (c *Config) checkNetwork(add func(format string, args ...any)) {
 		if len(p.Certificates) > 0 && !c.TLS.Mutual {
 			add("peer %s: certificates: nobody is asked for a certificate while tls.mutual is false", p.AETitle)
 		}
+		for _, s := range p.Services {
+			if s != "store" && s != "commit" {
+				add(`peer %s: services: %q is none: "store" or "commit"`, p.AETitle, s)
+			}
+		}
 		if p.Address != "" {
 			if _, _, err := net.SplitHostPort(p.Address); err != nil {
 				add(`peer %s: address = %q: write "host:port"`, p.AETitle, p.Address)

@@ -26,7 +26,16 @@ type Peer struct {
 	// Certificates are the subject alternative names (DNS name, IP address, e-mail address or URI) of which its
 	// certificate must carry one; empty: any certificate that the listener takes. They imply RequireTLS.
 	Certificates []string
+	Services     []Service // that it may use besides verification; empty: all
 }
+
+// Service is what a peer may use.
+type Service string
+
+const (
+	Store  Service = "store"
+	Commit Service = "commit" // storage commitment, in both roles
+)
 
 // IdentityPolicy says what the user identity in a request (PS3.7 annex D.3.3.7) counts.
 type IdentityPolicy int
@@ -48,7 +57,11 @@ type rule struct {
 	hosts        []netip.Prefix
 	tls          bool
 	certificates []string
+	services     []Service
 }
+
+// serves says whether the rule lets a peer use a service.
+func (r rule) serves(s Service) bool { return len(r.services) == 0 || slices.Contains(r.services, s) }
 
 // parseHosts reads addresses and ranges.
 func parseHosts(hosts []string) ([]netip.Prefix, error) {
@@ -97,31 +110,32 @@ func (n *node) secure(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// admit decides whether the caller may have an association now, and counts it if so.
-func (n *node) admit(rq *dimse.AssociateRQ, from net.Conn) *dimse.Reject {
+// admit decides whether the caller may have an association now, by which rule, and counts it if so.
+func (n *node) admit(rq *dimse.AssociateRQ, from net.Conn) (rule, *dimse.Reject) {
 	if !n.isOurs(rq.CalledAE) {
-		return &dimse.RejectCalledAE
+		return rule{}, &dimse.RejectCalledAE
 	}
-	if err := n.mayConnect(rq.CallingAE, from); err != nil {
+	r, err := n.mayConnect(rq.CallingAE, from)
+	if err != nil {
 		n.log.Warn("a peer may not connect", "calling", rq.CallingAE, "from", from.RemoteAddr().String(), "error", err)
-		return &dimse.RejectCallingAE
+		return r, &dimse.RejectCallingAE
 	}
 	if err := n.mayUse(rq.User.Identity, from); err != nil {
 		n.log.Warn("a user is not let in", "calling", rq.CallingAE, "from", from.RemoteAddr().String(), "error", err)
-		return &dimse.RejectProviderNoReason
+		return r, &dimse.RejectProviderNoReason
 	}
 	if err := n.Archive.CheckSpace(); err != nil {
 		n.log.Error("refusing an association: free some space", "error", err)
-		return &dimse.RejectCongestion
+		return r, &dimse.RejectCongestion
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.all >= n.limits.Associations || n.open[rq.CallingAE] >= n.limits.PerPeer {
-		return &dimse.RejectLocalLimit
+		return r, &dimse.RejectLocalLimit
 	}
 	n.all++
 	n.open[rq.CallingAE]++
-	return nil
+	return r, nil
 }
 
 func (n *node) leave(callingAE string) {
@@ -145,28 +159,28 @@ func (n *node) isOurs(title string) bool {
 	return false
 }
 
-// mayConnect applies the list of peers; the error says what is amiss.
-func (n *node) mayConnect(title string, from net.Conn) error {
+// mayConnect applies the list of peers and returns the rule that lets the caller in; the error says what is amiss.
+func (n *node) mayConnect(title string, from net.Conn) (rule, error) {
 	if !dimse.ValidAETitle(title) {
-		return dimse.ErrAETitle
+		return rule{}, dimse.ErrAETitle
 	}
 	if n.AllowAnyPeer {
-		return nil
+		return rule{}, nil
 	}
 	rules, ok := n.peers[title]
 	if !ok {
-		return errors.New("it is not among the peers")
+		return rule{}, errors.New("it is not among the peers")
 	}
 	addr, err := netip.ParseAddrPort(from.RemoteAddr().String())
 	if err != nil {
-		return err
+		return rule{}, err
 	}
 	for _, r := range rules {
 		if err = r.allows(addr.Addr().Unmap().WithZone(""), from); err == nil {
-			return nil
+			return r, nil
 		}
 	}
-	return err
+	return rule{}, err
 }
 
 func (r rule) allows(addr netip.Addr, from net.Conn) error {

@@ -15,10 +15,10 @@ var smallSyntaxes = []string{dimse.ExplicitVRLittleEndian, dimse.ImplicitVRLittl
 
 // negotiate answers the proposed contexts, each on its own: many senders propose one context a transfer syntax. An
 // association without any accepted context is still an association.
-func (n *node) negotiate(rq *dimse.AssociateRQ, secure bool) ([]dimse.ContextAnswer, dimse.UserInformation) {
+func (n *node) negotiate(rq *dimse.AssociateRQ, by rule, secure bool) ([]dimse.ContextAnswer, dimse.UserInformation) {
 	answers := make([]dimse.ContextAnswer, 0, len(rq.Contexts))
 	for _, c := range rq.Contexts {
-		answers = append(answers, n.answer(c, rq.User.Roles))
+		answers = append(answers, n.answer(c, by, rq.User.Roles))
 	}
 	var own dimse.UserInformation
 	own.Roles = n.roles(rq)
@@ -71,12 +71,15 @@ func (n *node) takes(class string) bool {
 }
 
 // answer decides on one context. Our order of transfer syntaxes counts, not the peer's.
-func (n *node) answer(c dimse.ProposedContext, wanted []dimse.RoleSelection) dimse.ContextAnswer {
+func (n *node) answer(c dimse.ProposedContext, by rule, wanted []dimse.RoleSelection) dimse.ContextAnswer {
 	a := dimse.ContextAnswer{ID: c.ID, TransferSyntax: dimse.ImplicitVRLittleEndian} // a refusal carries one too
 	var ours []string
 	switch {
 	case c.AbstractSyntax == dimse.Verification:
 		ours = smallSyntaxes
+	case c.AbstractSyntax == dimse.StorageCommitment && !by.serves(Commit), n.takes(c.AbstractSyntax) && !by.serves(Store):
+		a.Result = dimse.ContextUserRejected
+		return a
 	case c.AbstractSyntax == dimse.StorageCommitment && n.commits(wanted):
 		ours = smallSyntaxes
 	case n.takes(c.AbstractSyntax):

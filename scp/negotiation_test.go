@@ -1,6 +1,7 @@
 package scp_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,5 +70,28 @@ print(len(got), "contexts accepted")
 	t.Log(strings.TrimSpace(out))
 	if n := len(r.stored()); n != 1 {
 		t.Errorf("%d stored", n)
+	}
+}
+
+// A peer that may only store, or only ask for commitment, finds the other contexts refused to it, and C-ECHO allowed.
+func TestPeerServices(t *testing.T) {
+	r := start(t, func(s *scp.Server) {
+		committing(t, t.TempDir(), nil)(s)
+		s.AllowAnyPeer = false
+		s.Peers = []scp.Peer{{AETitle: "STORES", Services: []scp.Service{scp.Store}}, {AETitle: "COMMITS", Services: []scp.Service{scp.Commit}},
+			{AETitle: "BOTH"}}
+	})
+	for title, want := range map[string][2]bool{"STORES": {true, false}, "COMMITS": {false, true}, "BOTH": {true, true}} {
+		taken, err := (&dimse.Client{AETitle: title}).Accepts(t.Context(), dimse.Peer{AETitle: "RFANODE", Address: r.addr},
+			dimse.Verification, ctClass, dimse.StorageCommitment)
+		if err != nil || !taken[dimse.Verification] || taken[ctClass] != want[0] || taken[dimse.StorageCommitment] != want[1] {
+			t.Errorf("%s: %v, %v", title, taken, err)
+		}
+	}
+	rq := goodRequest()
+	rq.calling = "COMMITS"
+	body := dial(t, r).send(rq.bytes()).expect("AC")
+	if !bytes.Contains(body, []byte{storeID, 0, 1, 0}) {
+		t.Error("the refusal is not \"user rejection\"")
 	}
 }

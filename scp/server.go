@@ -156,12 +156,17 @@ func (s *Server) node() (*node, error) {
 		if !dimse.ValidAETitle(p.AETitle) {
 			return nil, fmt.Errorf("scp: peer: %w: %q", dimse.ErrAETitle, p.AETitle)
 		}
+		for _, s := range p.Services {
+			if s != Store && s != Commit {
+				return nil, fmt.Errorf("scp: peer %q: there is no service %q", p.AETitle, s)
+			}
+		}
 		hosts, err := parseHosts(p.Hosts)
 		if err != nil {
 			return nil, fmt.Errorf("scp: peer %q: %w", p.AETitle, err)
 		}
 		title := strings.TrimSpace(p.AETitle)
-		n.peers[title] = append(n.peers[title], rule{hosts, p.RequireTLS, p.Certificates})
+		n.peers[title] = append(n.peers[title], rule{hosts, p.RequireTLS, p.Certificates, p.Services})
 	}
 	if s.Identity != IdentityIgnored && len(s.Users) == 0 {
 		return nil, errors.New("scp: user identities are to be checked, but no user is known")
@@ -219,12 +224,13 @@ func (n *node) handle(ctx context.Context, conn net.Conn, waiting func()) {
 	acceptor := dimse.Acceptor{Timeouts: n.limits.Timeouts, MaxPDU: n.limits.MaxPDU, MaxDataSet: n.limits.MaxDataSet,
 		Negotiate: func(rq *dimse.AssociateRQ, from net.Conn) ([]dimse.ContextAnswer, dimse.UserInformation, *dimse.Reject) {
 			waiting()
-			if r := n.admit(rq, from); r != nil {
-				return nil, dimse.UserInformation{}, r
+			by, no := n.admit(rq, from)
+			if no != nil {
+				return nil, dimse.UserInformation{}, no
 			}
 			counted = rq.CallingAE
 			_, secure := from.(*tls.Conn)
-			answers, own := n.negotiate(rq, secure)
+			answers, own := n.negotiate(rq, by, secure)
 			return answers, own, nil
 		}}
 	as, err := acceptor.Accept(ctx, conn)

@@ -62,7 +62,11 @@ func addresses(c *config.Config, credentials *dimse.Credentials) map[string]dims
 // senderRules says who may send to us.
 func senderRules(c *config.Config) (peers []scp.Peer, policy scp.IdentityPolicy, users []scp.User) {
 	for _, p := range c.Peers {
-		peers = append(peers, scp.Peer{AETitle: p.AETitle, Hosts: p.Hosts, RequireTLS: p.RequireTLS, Certificates: p.Certificates})
+		peer := scp.Peer{AETitle: p.AETitle, Hosts: p.Hosts, RequireTLS: p.RequireTLS, Certificates: p.Certificates}
+		for _, s := range p.Services {
+			peer.Services = append(peer.Services, scp.Service(s))
+		}
+		peers = append(peers, peer)
 	}
 	for _, u := range c.Identity.Users {
 		users = append(users, scp.User{Name: u.Name, Passcode: u.Passcode})
