@@ -115,7 +115,7 @@ func (m *Model) algorithm(role string) Algorithm {
 	if m.Crop != CropModel {
 		parameters += ", cropped: " + string(m.Crop)
 	}
-	return Algorithm{Role: role, Name: d.Name, Version: d.Version, Family: artificial, Source: "nnU-Net, SHA-256 " + d.SHA256[:32], Parameters: parameters}
+	return Algorithm{Role: role, Name: d.Name, Version: d.Version, Family: artificial, Source: fmt.Sprintf("nnU-Net, SHA-256 %.32s", d.SHA256), Parameters: parameters}
 }
 
 // roleNames are the structures in words.
