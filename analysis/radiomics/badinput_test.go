@@ -343,18 +343,16 @@ func TestDamagedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := 0; i < 352; i += 2 {
-		for _, x := range []byte{0x00, 0x7f, 0xff} {
+		for _, x := range []byte{0x00, 0xff} {
 			b := append([]byte(nil), nifti...)
 			b[i], b[i+1] = x, x
 			try(".nii", b)
 		}
 	}
 	for i := range len(header) {
-		for _, x := range []byte{'0', '-', ' ', '\n', 0xff} {
-			b := append([]byte(nil), good...)
-			b[i] = x
-			try(".nrrd", b)
-		}
+		b := append([]byte(nil), good...)
+		b[i] = "0- \n\xff"[i%5]
+		try(".nrrd", b)
 	}
 	for _, n := range []int{0, 1, 100, 348, len(nifti) - 1} {
 		try(".nii", nifti[:n])
