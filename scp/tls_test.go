@@ -362,6 +362,8 @@ func TestDCMTKTLS(t *testing.T) {
 	}{
 		{"mutual", secure, true},
 		{"non-downgrading profile", append([]string{"+py"}, secure...), true},
+		{"BCP 195 profile", append([]string{"+px"}, secure...), true},
+		{"extended profile", append([]string{"+pz"}, secure...), true},
 		{"anonymous", []string{"+tla", "+cf", ca.file, "-aec", "RFANODE"}, false},
 		{"a stranger's certificate", []string{"+tls", lone.Key, lone.Certificate, "+cf", ca.file, "-aec", "RFANODE"}, false},
 		{"plain", []string{"-aec", "RFANODE"}, false},
