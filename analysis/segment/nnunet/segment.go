@@ -292,7 +292,7 @@ func (j *job) count(s *slider, image array) {
 // Figures of ONNX Runtime's own memory while it computes a patch, from runs of U-Nets with 32 features at full
 // resolution: bytes a voxel of the patch, beside the weights.
 const (
-	networkBytesPerVoxel = 1300
+	networkBytesPerVoxel = 800
 	weightsShare         = 1.5
 )
 
