@@ -22,13 +22,14 @@ import (
 )
 
 type analyzeCmd struct {
-	Pre  string `arg:"" help:"CT before the ablation: a folder with one DICOM series, or a .nii.gz file."`
-	Post string `arg:"" help:"CT after the ablation."`
-	Out  string `short:"o" required:"" placeholder:"DIR" help:"Folder for findings.json, masks, SR, SEG and summary.png."`
-	GTR  string `name:"gtr" placeholder:"FILE" help:"Tumour on the CT before, drawn elsewhere: .nii.gz, or DICOM SEG, RTSTRUCT or SR (a point), as FILE or FILE#SEGMENT; left out: found here."`
-	PTZ  string `name:"ptz" placeholder:"FILE" help:"Ablation zone on the CT after, in the same way."`
-	JSON bool   `help:"Print the findings as JSON on standard output."`
-	Font string `placeholder:"FILE" help:"Font for text beyond Latin in the summary image."`
+	Pre    string `arg:"" help:"CT before the ablation: a folder with one DICOM series, or a .nii.gz file."`
+	Post   string `arg:"" help:"CT after the ablation."`
+	Out    string `short:"o" required:"" placeholder:"DIR" help:"Folder for findings.json, masks, SR, SEG and summary.png."`
+	GTR    string `name:"gtr" placeholder:"FILE" help:"Tumour on the CT before, drawn elsewhere: .nii.gz, or DICOM SEG, RTSTRUCT or SR (a point), as FILE or FILE#SEGMENT; left out: found here."`
+	PTZ    string `name:"ptz" placeholder:"FILE" help:"Ablation zone on the CT after, in the same way."`
+	JSON   bool   `help:"Print the findings as JSON on standard output."`
+	Config string `short:"c" placeholder:"FILE" help:"Configuration whose models under [segment] are used; left out: none."`
+	Font   string `placeholder:"FILE" help:"Font for text beyond Latin in the summary image."`
 }
 
 const exitHeld = 3
@@ -46,6 +47,13 @@ func (c *analyzeCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("post series %s: %w", c.Post, err)
 	}
 	options := analysis.Options{Progress: func(s string) { show.stage("%s", s) }}
+	if c.Config != "" {
+		cfg, err := config.Read(c.Config)
+		if err != nil {
+			return err
+		}
+		options.Models = modelsOf(cfg.Segment)
+	}
 	if options.GTR, err = readGiven(c.GTR, pre, contour.Tumour); err != nil {
 		return fmt.Errorf("tumour: %w", err)
 	}
