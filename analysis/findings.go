@@ -82,6 +82,7 @@ type Registration struct {
 	InverseP95MM    float64  `json:"inverse_p95_mm"`             // and 95th percentile
 	LesionJacobian  *float64 `json:"lesion_jacobian,omitempty"`  // volume change of the map used for the tumour
 	DescriptorRatio *float64 `json:"descriptor_ratio,omitempty"` // MIND distance round the zone under that map / under the linear part
+	Likeness        float64  `json:"likeness"`                   // bits that differ deep in the lungs over those 20 mm beside: small where both scans show the same chest
 	// The field of the whole lung, near the zone.
 	ZoneJacobian         *[2]float64 `json:"zone_jacobian,omitempty"`          // least and greatest Jacobian within 20 mm of the zone
 	FieldDescriptorRatio *float64    `json:"field_descriptor_ratio,omitempty"` // MIND distance round the zone under the field / under the linear part

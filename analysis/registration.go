@@ -50,6 +50,7 @@ func (f *Findings) takeField(q register.DeformableQuality) {
 	g := &f.Registration
 	g.LungDice, g.LungDiceLinear = q.LungDice, q.LungDiceBefore
 	g.FoldedPercent, g.InverseMeanMM, g.InverseP95MM = q.FoldingPercent, q.InverseMeanMM, q.InverseP95MM
+	g.Likeness = q.Likeness
 	for _, doubt := range q.Doubts() {
 		f.hold("%s", doubt)
 	}
