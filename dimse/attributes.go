@@ -44,7 +44,7 @@ const (
 )
 
 const (
-	maxAttributes     = 16 << 20 // bytes; a commitment request has about 150 an instance
+	maxAttributes     = 4 << 20 // bytes; a commitment request has about 150 an instance, so 27,000 instances
 	maxAttributeDepth = 16
 )
 
@@ -138,7 +138,7 @@ func AppendAttributes(b []byte, a Attributes, explicit bool) []byte {
 	return b
 }
 
-// ReadAttributes reads a whole data set encoded as Implicit or Explicit VR Little Endian, of at most 16 MiB and 16
+// ReadAttributes reads a whole data set encoded as Implicit or Explicit VR Little Endian, of at most 4 MiB and 16
 // levels. The error says where it is broken.
 func ReadAttributes(r io.Reader, transferSyntax string) (Attributes, error) {
 	if transferSyntax != ImplicitVRLittleEndian && transferSyntax != ExplicitVRLittleEndian {

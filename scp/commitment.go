@@ -257,6 +257,20 @@ func (c *Committer) forget(path string) (bool, error) {
 	return true, nil
 }
 
+// inMemory bounds how many requests and reports are in memory at a time: a list of instances takes several times its
+// encoded size.
+const inMemory = 4
+
+// memory waits for a place to read a data set into; the returned function gives it back.
+func (x *exchange) memory() (release func(), err error) {
+	select {
+	case x.read <- struct{}{}:
+		return func() { <-x.read }, nil
+	case <-x.ctx.Done():
+		return nil, context.Cause(x.ctx)
+	}
+}
+
 // ErrUnknownTransaction is returned by Server.CommitmentReport for a transaction that nobody here has begun.
 var ErrUnknownTransaction = errors.New("no such storage commitment transaction")
 
@@ -266,6 +280,11 @@ func (x *exchange) commit(m *dimse.Message) error {
 	if m.Context.AbstractSyntax != dimse.StorageCommitment || x.Commitments == nil {
 		return x.as.Respond(m, dimse.StatusUnrecognizedOp, "storage commitment is not offered")
 	}
+	release, err := x.memory()
+	if err != nil {
+		return err
+	}
+	defer release()
 	rq, status, err := dimse.ReadCommitmentRequest(m)
 	if err != nil {
 		x.log.Warn("commitment request refused", "error", err)
@@ -300,6 +319,11 @@ func (x *exchange) reported(m *dimse.Message) error {
 	if m.Context.AbstractSyntax != dimse.StorageCommitment || x.CommitmentReport == nil {
 		return x.as.Respond(m, dimse.StatusUnrecognizedOp, "reports are not taken here")
 	}
+	release, err := x.memory()
+	if err != nil {
+		return err
+	}
+	defer release()
 	report, status, err := dimse.ReadCommitmentReport(m)
 	if err != nil {
 		x.log.Warn("commitment report refused", "error", err)

@@ -77,6 +77,7 @@ type Server struct {
 	Log              *slog.Logger // nil: silent
 
 	once sync.Once
+	read chan struct{} // places for those who read a data set into memory
 	mu   sync.Mutex
 	half list.List      // of net.Conn, oldest first
 	open map[string]int // associations by calling AE title
@@ -171,7 +172,10 @@ func (s *Server) node() (*node, error) {
 	if s.Identity != IdentityIgnored && len(s.Users) == 0 {
 		return nil, errors.New("scp: user identities are to be checked, but no user is known")
 	}
-	s.once.Do(func() { s.open = make(map[string]int) })
+	s.once.Do(func() {
+		s.open = make(map[string]int)
+		s.read = make(chan struct{}, inMemory)
+	})
 	return n, nil
 }
 
