@@ -2,7 +2,11 @@ package survival
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -74,21 +78,28 @@ func BenchmarkKaplanMeier(b *testing.B) {
 	processor(b, func() { KaplanMeier(y) })
 }
 
-// BenchmarkLassoLarge: 10,000 subjects, 1,316 features in groups of correlated ones.
+// BenchmarkLassoLarge: 10,000 subjects, 1,316 features in groups of correlated ones, at three tolerances of the
+// optimality conditions (shares of the largest lambda).
 func BenchmarkLassoLarge(b *testing.B) {
 	y, x := largeLasso()
-	start := processorTime()
-	n := 0
-	for b.Loop() {
-		p, err := Lasso(context.Background(), y, x, LassoOptions{Tolerance: 1e-5})
-		if err != nil {
-			b.Fatal(err)
-		}
-		n++
-		b.ReportMetric(float64(len(p.Lambda)), "lambdas")
-		b.ReportMetric(float64(p.Coef[len(p.Coef)-1].Len()), "df")
+	for _, tolerance := range []float64{1e-3, 1e-4, 1e-5} {
+		b.Run(fmt.Sprint(tolerance), func(b *testing.B) {
+			start, n := processorTime(), 0
+			for b.Loop() {
+				p, err := Lasso(context.Background(), y, x, LassoOptions{Tolerance: tolerance})
+				if err != nil {
+					b.Fatal(err)
+				}
+				n++
+				for _, k := range []int{20, 40, 60} {
+					b.ReportMetric(p.DevRatio[min(k, len(p.DevRatio))-1], fmt.Sprintf("dev.ratio-%d", k))
+				}
+				b.ReportMetric(float64(len(p.Lambda)), "lambdas")
+				b.ReportMetric(float64(p.Coef[len(p.Coef)-1].Len()), "df")
+			}
+			b.ReportMetric((processorTime()-start)*1e3/float64(n), "cpu-ms/op")
+		})
 	}
-	b.ReportMetric((processorTime()-start)*1e3/float64(n), "cpu-ms/op")
 }
 
 // largeLasso is drawn by the arithmetic that reference/survival_bench.R repeats.
@@ -122,4 +133,36 @@ func largeLasso() (Outcome, [][]float64) {
 		}
 	}
 	return y, x
+}
+
+// TestWriteBenchmarkData writes the data of the benchmarks for R and Python (RFANODE_BENCH_DATA names the folder): one
+// float64 file each, little endian, columns one after another: time, event, covariates.
+func TestWriteBenchmarkData(t *testing.T) {
+	dir := os.Getenv("RFANODE_BENCH_DATA")
+	if dir == "" {
+		t.Skip("RFANODE_BENCH_DATA names no folder")
+	}
+	y, x := benchmarkData(100_000, 10)
+	yl, xl := largeLasso()
+	for name, d := range map[string]struct {
+		y Outcome
+		x [][]float64
+	}{"cox": {y, x}, "tied": {tied(y), x}, "lasso": {yl, xl}} {
+		f, err := os.Create(filepath.Join(dir, name+".bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		event := make([]float64, d.y.Len())
+		for i, e := range d.y.Event {
+			event[i] = float64(e)
+		}
+		for _, col := range append([][]float64{d.y.Time, event}, d.x...) {
+			if err := binary.Write(f, binary.LittleEndian, col); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

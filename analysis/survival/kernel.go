@@ -1,6 +1,6 @@
 package survival
 
-// The two inner loops of the network. Both have a form in AVX assembly (kernel_amd64.s) that gives the same bits: the
+// The inner loops of the network and of LASSO. Each has a form in AVX assembly (kernel_amd64.s) that gives the same bits: the
 // same products and sums in the same order, none fused.
 
 // combine4 adds (w0 a + w1 b) + (w2 c + w3 d) to o, element by element.
@@ -58,5 +58,23 @@ func products4Go(d, a0, a1, a2, a3 []float64, lanes *[16]float64) {
 			s3 += float64(x[3] * y[3])
 		}
 		lanes[4*k], lanes[4*k+1], lanes[4*k+2], lanes[4*k+3] = s0, s1, s2, s3
+	}
+}
+
+// addScaled adds w x to y.
+func addScaled(y []float64, w float64, x []float64) {
+	n := len(y)
+	x = x[:n]
+	i := 0
+	if useAVX && n >= 8 {
+		i = n &^ 7
+		axpyAVX(&y[0], &x[0], w, i)
+	}
+	addScaledGo(y[i:], w, x[i:])
+}
+
+func addScaledGo(y []float64, w float64, x []float64) {
+	for i, v := range x[:len(y)] {
+		y[i] += float64(w * v)
 	}
 }

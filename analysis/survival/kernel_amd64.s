@@ -73,3 +73,28 @@ multiplied:
 	VMOVUPD Y3, 96(R9)
 	VZEROUPPER
 	RET
+
+// func axpyAVX(y, x *float64, w float64, n int)
+// n is a multiple of 8.
+TEXT ·axpyAVX(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	VBROADCASTSD w+16(FP), Y0
+	MOVQ n+24(FP), R10
+	XORQ AX, AX
+
+add:
+	CMPQ AX, R10
+	JGE  added
+	VMULPD  (SI)(AX*8), Y0, Y1
+	VMULPD  32(SI)(AX*8), Y0, Y2
+	VADDPD  (DI)(AX*8), Y1, Y1
+	VADDPD  32(DI)(AX*8), Y2, Y2
+	VMOVUPD Y1, (DI)(AX*8)
+	VMOVUPD Y2, 32(DI)(AX*8)
+	ADDQ $8, AX
+	JMP  add
+
+added:
+	VZEROUPPER
+	RET

@@ -26,6 +26,14 @@ func TestKernels(t *testing.T) {
 				t.Fatalf("combine4 of %d: element %d is %v, want %v", n, i, rows[0][i], want[i])
 			}
 		}
+		copy(want, rows[0])
+		addScaledGo(want, w[0], rows[5])
+		addScaled(rows[0], w[0], rows[5])
+		for i := range want {
+			if rows[0][i] != want[i] {
+				t.Fatalf("addScaled of %d: element %d is %v, want %v", n, i, rows[0][i], want[i])
+			}
+		}
 		m := n &^ 3
 		if m == 0 {
 			continue

@@ -102,7 +102,7 @@ func Lasso(ctx context.Context, y Outcome, x [][]float64, o LassoOptions) (*Path
 		}
 		p.Lambda, p.Coef = append(p.Lambda, lambda), append(p.Coef, s.coefficients())
 		p.DevRatio = append(p.DevRatio, 1-s.b.deviance(s.eta)/p.NullDeviance)
-		if r := p.DevRatio; !o.NoStop && o.Lambdas == nil && (r[k] > .999 || k >= 5 && r[k]-r[k-1] < 1e-5*r[k]) {
+		if r := p.DevRatio; !o.NoStop && o.Lambdas == nil && (r[k] > .999 || k >= 5 && r[k]-r[k-1] < 1e-5) {
 			break
 		}
 	}
@@ -125,6 +125,7 @@ type lassoState struct {
 	work         []int // covariates of the current subproblem
 	in           []bool
 	trial, delta []float64
+	kept         *curvature // for large problems, nil until needed
 }
 
 func newLassoState(y Outcome, x [][]float64, o LassoOptions) *lassoState {
@@ -228,11 +229,14 @@ func (s *lassoState) fit(lambda float64) error {
 // admit brings the scores of the set up to date and adds to the work what violates optimality; false if nothing does.
 func (s *lassoState) admit(set []int, lambda float64) bool {
 	added := false
+	var rest []int
 	for _, j := range set {
-		if s.in[j] {
-			continue
+		if !s.in[j] {
+			rest = append(rest, j)
 		}
-		s.score[j] = floats.Dot(s.z[j], s.grad)
+	}
+	dotAll(s.z, rest, s.grad, s.score)
+	for _, j := range rest {
 		if math.Abs(s.score[j]) > lambda*s.alpha+s.tol {
 			s.work, s.in[j] = append(s.work, j), true
 			added = true
@@ -263,9 +267,7 @@ func (s *lassoState) violation(lambda float64) float64 {
 }
 
 func (s *lassoState) updateScores() {
-	for _, j := range s.work {
-		s.score[j] = floats.Dot(s.z[j], s.grad)
-	}
+	dotAll(s.z, s.work, s.grad, s.score)
 }
 
 // penalty of the coefficients of the work, moved by t delta.
@@ -295,7 +297,11 @@ func (s *lassoState) newton(lambda float64) error {
 		} else if stalled++; stalled > 20 {
 			break
 		}
-		s.direction(lambda)
+		if s.large() {
+			s.keptDirection(lambda)
+		} else {
+			s.direction(lambda)
+		}
 		if !s.lineSearch(lambda) {
 			break
 		}
@@ -311,11 +317,20 @@ func (s *lassoState) newton(lambda float64) error {
 func (s *lassoState) lineSearch(lambda float64) bool {
 	dir := make([]float64, len(s.eta))
 	slope := s.penalty(lambda, 1) - s.penalty(lambda, 0)
+	var moved []int
 	for _, j := range s.work {
 		if d := s.delta[j]; d != 0 {
-			floats.AddScaled(dir, d, s.z[j])
+			moved = append(moved, j)
 			slope += d * s.score[j]
 		}
+	}
+	k := 0
+	for ; k+4 <= len(moved); k += 4 {
+		a, b, c, d := moved[k], moved[k+1], moved[k+2], moved[k+3]
+		combine4(dir, s.z[a], s.z[b], s.z[c], s.z[d], &[4]float64{s.delta[a], s.delta[b], s.delta[c], s.delta[d]})
+	}
+	for _, j := range moved[k:] {
+		addScaled(dir, s.delta[j], s.z[j])
 	}
 	start := -s.ll/s.n + s.penalty(lambda, 0)
 	t := 1.0
@@ -324,7 +339,7 @@ func (s *lassoState) lineSearch(lambda float64) bool {
 			s.trial[i] = e + t*dir[i]
 		}
 		value := -s.b.logLik(s.trial)/s.n + s.penalty(lambda, t)
-		if value <= start+1e-4*t*slope+1e-14*math.Abs(start) {
+		if value <= start+1e-4*t*min(0, slope)+1e-14*math.Abs(start) {
 			copy(s.eta, s.trial)
 			for _, j := range s.work {
 				if s.delta[j] != 0 {
@@ -354,12 +369,12 @@ func (s *lassoState) direction(lambda float64) {
 			v := floats.Dot(s.z[s.work[c]], ax)
 			h[a*k+c], h[c*k+a] = v, v
 		}
-		h[a*k+a] += lambda * (1 - s.alpha)
 	}
-	q := quadraticL1{h: h, k: k, lambda: lambda * s.alpha, r: make([]float64, k), beta: make([]float64, k), delta: make([]float64, k), tol: s.tol / 10}
+	q := quadraticL1{h: h, k: k, stride: k, lambda: lambda * s.alpha, ridge: lambda * (1 - s.alpha), r: make([]float64, k), beta: make([]float64, k), delta: make([]float64, k), tol: s.tol / 10}
 	for a, j := range s.work {
+		q.coordinates = append(q.coordinates, a)
 		q.beta[a] = s.beta[j]
-		q.r[a] = s.score[j] + lambda*(1-s.alpha)*s.beta[j]
+		q.r[a] = s.score[j]
 	}
 	q.solve()
 	for a, j := range s.work {

@@ -200,3 +200,22 @@ func BenchmarkLassoCV(b *testing.B) {
 		}
 	})
 }
+
+// TestLassoKeptHessian: with many subjects the Hessian is kept from step to step; the fits are optimal all the same, and
+// those of the exact Hessian.
+func TestLassoKeptHessian(t *testing.T) {
+	y, x := benchmarkData(1500, 150)
+	p, err := Lasso(context.Background(), y, x, LassoOptions{Count: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := p.Coef[len(p.Coef)-1].Len(); 1500*last*last < 2*exactWork {
+		t.Fatalf("%d covariates at the end: the kept Hessian was not used", last)
+	}
+	checkKKT(t, y, x, p, 1, 3)
+	e, err := Lasso(context.Background(), y, x, LassoOptions{Count: 30, Alpha: .5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkKKT(t, y, x, e, .5, 5)
+}

@@ -1,37 +1,45 @@
 package survival
 
-import (
-	"math"
+import "math"
 
-	"gonum.org/v1/gonum/floats"
-)
-
-// quadraticL1 minimises r'delta + delta' h delta / 2 + lambda sum |beta + delta|.
+// quadraticL1 minimises r'delta + delta' h delta / 2 + ridge |beta + delta|^2 / 2 + lambda sum |beta + delta| over the
+// coordinates named.
 type quadraticL1 struct {
-	h       []float64 // k x k
-	k       int
-	lambda  float64
-	r       []float64 // gradient at delta, kept up to date
-	beta    []float64
-	delta   []float64
-	tol     float64
-	support []int
+	h             []float64 // rows of length stride, of which k count
+	k, stride     int
+	lambda, ridge float64
+	r             []float64 // gradient of the smooth part without the ridge, at delta, kept up to date
+	beta          []float64
+	delta         []float64
+	coordinates   []int
+	tol           float64
+	rough         float64 // stop when changes fall below this share of the first sweep's; 0: go on to tol
+	support       []int
 }
+
+const maxDirect = 300 // nonzero coefficients up to which they are solved for directly
 
 // solve cycles over the coordinates; when the set of nonzero coefficients and their signs stand still for some sweeps,
 // it solves for them directly, which ends what coordinate descent would only approach.
 func (q *quadraticL1) solve() {
 	const settle = 6
 	signs, still := make([]int8, q.k), 0
-	for range lassoSweeps {
+	first := 0.0
+	for sweep := range lassoSweeps {
 		largest, changed := 0.0, false
-		for a := range q.k {
+		for _, a := range q.coordinates {
+			if q.rough > 0 && sweep%4 != 0 && q.beta[a]+q.delta[a] == 0 { // zeros are looked at in every fourth sweep
+				continue
+			}
 			largest = max(largest, q.coordinate(a))
 			if sg := sign(q.beta[a] + q.delta[a]); sg != signs[a] {
 				signs[a], changed = sg, true
 			}
 		}
-		if largest <= q.tol {
+		if sweep == 0 {
+			first = largest
+		}
+		if largest <= max(q.tol, q.rough*first) {
 			return
 		}
 		if still++; changed {
@@ -46,12 +54,12 @@ func (q *quadraticL1) solve() {
 
 // coordinate moves one coefficient to its minimum and returns the change of the gradient it made.
 func (q *quadraticL1) coordinate(a int) float64 {
-	d := q.h[a*q.k+a]
+	d := q.h[a*q.stride+a] + q.ridge
 	if d <= 0 {
 		return 0
 	}
 	old := q.beta[a] + q.delta[a]
-	u := old - q.r[a]/d
+	u := old - (q.r[a]+q.ridge*old)/d
 	t := q.lambda / d
 	fresh := 0.0
 	switch {
@@ -63,34 +71,38 @@ func (q *quadraticL1) coordinate(a int) float64 {
 	if fresh == old {
 		return 0
 	}
-	step := fresh - old
-	q.delta[a] += step
+	q.move(a, fresh-old)
 	if fresh == 0 {
 		q.delta[a] = -q.beta[a]
 	}
-	floats.AddScaled(q.r, step, q.h[a*q.k:a*q.k+q.k])
-	return math.Abs(step * d)
+	return math.Abs((fresh - old) * d)
+}
+
+func (q *quadraticL1) move(a int, step float64) {
+	q.delta[a] += step
+	addScaled(q.r, step, q.h[a*q.stride:a*q.stride+q.k])
 }
 
 // direct solves for the nonzero coefficients with their signs held. If a sign turns on the way, it stops where the first
 // coefficient reaches zero.
 func (q *quadraticL1) direct(signs []int8) {
 	q.support = q.support[:0]
-	for a, s := range signs {
-		if s != 0 {
+	for _, a := range q.coordinates {
+		if signs[a] != 0 {
 			q.support = append(q.support, a)
 		}
 	}
 	m := len(q.support)
-	if m == 0 {
+	if m == 0 || m > maxDirect {
 		return
 	}
 	l, b := make([]float64, m*m), make([]float64, m)
 	for i, a := range q.support {
 		for j, c := range q.support {
-			l[i*m+j] = q.h[a*q.k+c]
+			l[i*m+j] = q.h[a*q.stride+c]
 		}
-		b[i] = -(q.r[a] + q.lambda*float64(signs[a]))
+		l[i*m+i] += q.ridge
+		b[i] = -(q.r[a] + q.ridge*(q.beta[a]+q.delta[a]) + q.lambda*float64(signs[a]))
 	}
 	if cholesky(l, m, 1e-14) >= 0 {
 		return
@@ -106,12 +118,10 @@ func (q *quadraticL1) direct(signs []int8) {
 		}
 	}
 	for i, a := range q.support {
-		step := t * b[i]
-		q.delta[a] += step
+		q.move(a, t*b[i])
 		if i == zero {
 			q.delta[a] = -q.beta[a]
 		}
-		floats.AddScaled(q.r, step, q.h[a*q.k:a*q.k+q.k])
 	}
 }
 
