@@ -249,7 +249,7 @@ func (f *Findings) takeZones(ctx context.Context, in segment.LesionInput, found 
 			}
 		}, false)
 		if mask != nil {
-			l.PTZ = given(mask)
+			*l = l.Exchanged(nil, mask, in.PreLungs, in.PostLungs)
 		}
 		return mask != nil
 	})
@@ -269,7 +269,7 @@ func (f *Findings) takeTumours(ctx context.Context, in segment.LesionInput, foun
 		}
 		mask := parts.that(func(hit func(i int)) { carried(l, in.Pre.Geometry, hit) }, true)
 		if mask != nil {
-			l.GTR = given(mask)
+			*l = l.Exchanged(mask, nil, in.PreLungs, in.PostLungs)
 			l.Laterality = side(mask, in.PreLungs)
 		}
 		return mask != nil
