@@ -16,6 +16,9 @@ type Acceptor struct {
 	Timeouts   Timeouts
 	MaxPDU     uint32 // 0: DefaultMaxPDU
 	MaxDataSet int64  // 0: DefaultMaxDataSet
+	// Large has a place for each request of more than 64 KiB that may be in memory at a time, shared by acceptors; the
+	// next one waits, within its time. Nil: no limit. Peers that nobody knows yet must not fill the memory.
+	Large chan struct{}
 }
 
 // RejectedError says that an association was rejected, by which side and why.
@@ -36,6 +39,7 @@ func (e *RejectedError) Error() string {
 // returns an error, the connection is closed.
 func (a *Acceptor) Accept(ctx context.Context, conn net.Conn) (*Association, error) {
 	as := newAssociation(ctx, conn, awaitingRequest, a.Timeouts, a.MaxPDU, a.MaxDataSet)
+	as.large = a.Large
 	if err := a.accept(as, conn); err != nil {
 		as.Close()
 		return nil, err

@@ -19,7 +19,8 @@ const (
 	// DefaultMaxDataSet is the longest data set that is taken.
 	DefaultMaxDataSet = 2 << 30
 	maxAssociatePDU   = 1 << 20 // 128 contexts with 63 transfer syntaxes each take about 0.23 MB
-	minPeerPDU        = 12      // less leaves no room for data
+	largeAssociatePDU = 64 << 10
+	minPeerPDU        = 12 // less leaves no room for data
 	assumedPeerPDU    = 16 << 10
 )
 
@@ -52,6 +53,7 @@ type Association struct {
 	pdv      pdvHeader
 	pdvLeft  uint32 // unread bytes of the current value
 	data     *dataReader
+	large    chan struct{}
 	mayTrail bool // the last command did not say whether a data set follows
 }
 
@@ -181,6 +183,18 @@ func (as *Association) receive() (pdu, error) {
 	}
 	if length > maxAssociatePDU {
 		return nil, as.broken(&SyntaxError{t.String(), "length", 2, fmt.Sprintf("%d bytes", length)})
+	}
+	if length > largeAssociatePDU && as.large != nil {
+		wait := time.NewTimer(time.Until(as.w.until))
+		defer wait.Stop()
+		select {
+		case as.large <- struct{}{}:
+			defer func() { <-as.large }()
+		case <-wait.C:
+			return nil, as.abort(AbortByUser, fmt.Errorf("no place for %s of %d bytes", t, length))
+		case <-as.w.ctx.Done():
+			return nil, as.abort(AbortByUser, context.Cause(as.w.ctx))
+		}
 	}
 	// The buffer grows with what arrives, never with what was announced.
 	var body bytes.Buffer

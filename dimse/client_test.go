@@ -295,3 +295,79 @@ func TestTrickle(t *testing.T) {
 		t.Errorf("a peer that is fast enough: %v, window of %d bytes", err, w.got)
 	}
 }
+
+// Large requests wait for a place in memory, small ones do not; a peer that holds a place loses it with its time.
+func TestLargeRequestsWait(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	a := Acceptor{Timeouts: Timeouts{Request: time.Second, Linger: 50 * time.Millisecond}, Large: make(chan struct{}, 1),
+		Negotiate: func(rq *AssociateRQ, _ net.Conn) ([]ContextAnswer, UserInformation, *Reject) {
+			return nil, UserInformation{}, nil
+		}}
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				if as, err := a.Accept(t.Context(), conn); err == nil {
+					as.Close()
+				}
+			}()
+		}
+	}()
+	dial := func(send []byte) net.Conn {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := conn.Write(send); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	answer := func(conn net.Conn) string {
+		p, err := readPDU(conn)
+		if err != nil {
+			return err.Error()
+		}
+		return p.pduType().String()
+	}
+	large := fullRequest()
+	for range 120 {
+		c := ProposedContext{ID: byte(2*len(large.Contexts) + 1), AbstractSyntax: "1.2.840.10008.5.1.4.1.1.2"}
+		for range 40 {
+			c.TransferSyntaxes = append(c.TransferSyntaxes, ExplicitVRLittleEndian)
+		}
+		large.Contexts = append(large.Contexts, c)
+	}
+	whole := appendPDU(nil, large)
+	if len(whole) < largeAssociatePDU {
+		t.Fatalf("only %d bytes", len(whole))
+	}
+	holder := dial(whole[:1000])
+	defer holder.Close()
+	time.Sleep(100 * time.Millisecond)
+	waiting := dial(whole)
+	defer waiting.Close()
+	small := dial(appendPDU(nil, fullRequest()))
+	defer small.Close()
+	if got := answer(small); got != "A-ASSOCIATE-AC" {
+		t.Errorf("a small request beside it: %s", got)
+	}
+	start := time.Now()
+	if got := answer(waiting); got != "A-ASSOCIATE-AC" && got != "A-ABORT" {
+		t.Errorf("the one that waits: %s", got)
+	}
+	if took := time.Since(start); took < 300*time.Millisecond {
+		t.Errorf("it waited only %v", took)
+	}
+	if got := answer(dial(whole)); got != "A-ASSOCIATE-AC" {
+		t.Errorf("after the holder has lost its place: %s", got)
+	}
+}

@@ -78,6 +78,7 @@ type Server struct {
 
 	once sync.Once
 	read chan struct{} // places for those who read a data set into memory
+	rqs  chan struct{} // places for large association requests
 	mu   sync.Mutex
 	half list.List      // of net.Conn, oldest first
 	open map[string]int // associations by calling AE title
@@ -116,6 +117,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	return err
 }
+
+// largeRequests is how many requests of more than 64 KiB are read at a time: of the connections that have not asked yet
+// each may hold 64 KiB, these up to 1 MiB.
+const largeRequests = 64
 
 // node is a Server with its settings checked and completed.
 type node struct {
@@ -175,6 +180,7 @@ func (s *Server) node() (*node, error) {
 	s.once.Do(func() {
 		s.open = make(map[string]int)
 		s.read = make(chan struct{}, inMemory)
+		s.rqs = make(chan struct{}, largeRequests)
 	})
 	return n, nil
 }
@@ -226,7 +232,7 @@ func (n *node) handle(ctx context.Context, conn net.Conn, waiting func()) {
 	}
 	var counted string
 	acceptor := dimse.Acceptor{Timeouts: n.limits.Timeouts, MaxPDU: n.limits.MaxPDU, MaxDataSet: n.limits.MaxDataSet,
-		Negotiate: func(rq *dimse.AssociateRQ, from net.Conn) ([]dimse.ContextAnswer, dimse.UserInformation, *dimse.Reject) {
+		Large: n.rqs, Negotiate: func(rq *dimse.AssociateRQ, from net.Conn) ([]dimse.ContextAnswer, dimse.UserInformation, *dimse.Reject) {
 			waiting()
 			by, no := n.admit(rq, from)
 			if no != nil {
