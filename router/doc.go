@@ -22,6 +22,9 @@
 // case that has no result yet, whatever held it; one that has is followed by a new case, which names it as its
 // predecessor. One that is unclear holds the case; one that cannot be used is refused, as a line of its own.
 //
+// A destination can be asked to answer for what it has stored (storage commitment, PS3.4 annex J): what it has lost is
+// sent again, what it says nothing about is shown as unconfirmed.
+//
 // Delivery follows PS3.4 Annex B (C-STORE) and PS3.7 Annex C (what a status means for a retry). The package must not
 // know how an image is analysed or how an object is encoded: package analysis and package sr do.
 package router

@@ -1,6 +1,6 @@
-// Package scp is the receiving node: it listens, decides who may connect and what is accepted, answers C-ECHO, and
-// stores what C-STORE brings (storage SCP, PS3.4 annex B, level 2 full). An instance is acknowledged only after it is on
-// disk for good. How the protocol works is dimse's matter, how instances are kept is scp/archive's; what becomes of them
+// Package scp is the receiving node: it listens, decides who may connect and what is accepted, answers C-ECHO, stores
+// what C-STORE brings (storage SCP, PS3.4 annex B, level 2 full), and answers for what it has stored (storage commitment,
+// PS3.4 annex J). An instance is acknowledged only after it is on disk for good. How the protocol works is dimse's matter, how instances are kept is scp/archive's; what becomes of them
 // is nobody's here.
 package scp
 

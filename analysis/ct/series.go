@@ -1,6 +1,7 @@
-// Package ct turns the instances of one CT series into a volume in Hounsfield units with its full geometry in the
-// patient (PS3.3 C.7.6.2 Image Plane, C.8.2.1 CT Image, C.11.1.1.2 Modality LUT), and refuses, with the reason, what is
-// no regular stack of axial-like slices. It also makes the unique identifiers of everything rfanode creates.
+// Package ct turns the instances of one CT series, of one slice each or of many frames, into a volume in Hounsfield units
+// with its full geometry in the patient (PS3.3 C.7.6.2 Image Plane, C.7.6.16 functional groups, C.8.2.1 CT Image,
+// C.11.1.1.2 Modality LUT), and refuses, with the reason, what is no regular stack of axial-like slices. Compressed pixels
+// are decoded by package codec. It also makes the unique identifiers of everything rfanode creates.
 package ct
 
 import (
