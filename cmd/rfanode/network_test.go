@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -135,4 +136,21 @@ func refusing(t *testing.T, class string) string {
 		}
 	}()
 	return ln.Addr().String()
+}
+
+// The running node answers requests for storage commitment, and takes reports only on what it has asked for.
+func TestNodeCommitment(t *testing.T) {
+	n := newNode(t, "")
+	n.start()
+	client, peer := &dimse.Client{AETitle: "CT1"}, dimse.Peer{AETitle: "RFANODE", Address: n.address}
+	unknown := dimse.Reference{SOPClassUID: "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID: "1.2.3"}
+	report, err := client.RequestCommitment(t.Context(), peer, dimse.CommitmentRequest{TransactionUID: "2.25.1", References: []dimse.Reference{unknown}}, 10*time.Second)
+	if err != nil || report == nil || len(report.Failed) != 1 || report.Failed[0].Reason != dimse.FailureNoSuchObject {
+		t.Errorf("%+v, %v", report, err)
+	}
+	var answer *dimse.StatusError
+	err = client.ReportCommitment(t.Context(), peer, dimse.CommitmentReport{TransactionUID: "2.25.1", Committed: []dimse.Reference{unknown}})
+	if !errors.As(err, &answer) || answer.Status != dimse.StatusInvalidArgument {
+		t.Errorf("a report on an unknown transaction: %v", err)
+	}
 }
