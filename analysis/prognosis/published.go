@@ -1,4 +1,9 @@
-// Package prognosis turns coverage and clinical values into what is known of the risk of local tumour progression.
+// Package prognosis turns coverage, clinical values and radiomic features into what is known of the risk of local tumour
+// progression.
+//
+// A site that has trained a model (rfanode study, or PyTorch and tools/export_deepsurv.py) hands it over as a Bundle: a
+// model.json and one ONNX file a network. Load refuses it, by name, unless everything in it fits together and its own
+// test vectors come out; Predict applies it to one patient, in plain Go.
 //
 // Without a model trained at the site there is one embedded default, "published-cox3/1": the relative hazard from the
 // hazard ratios of the multivariable Cox model that Wang et al. 2026 (doi 10.13929/j.issn.1003-3289.2026.03.004) print.

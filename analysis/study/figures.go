@@ -56,7 +56,7 @@ func (r *Result) lassoCV(cv *survival.CVPath) string {
 	a, b := math.Inf(1), math.Inf(-1)
 	for k, l := range cv.Lambda {
 		x, lo, hi = append(x, -math.Log(l)), append(lo, cv.Mean[k]-cv.SE[k]), append(hi, cv.Mean[k]+cv.SE[k])
-		if l >= pathEnd*cv.Lambda[0] {
+		if l >= .3*r.fitted.Radscore.Lambda || k == 0 { // beyond, the deviance climbs out of sight
 			a, b = min(a, lo[k]), max(b, hi[k])
 		}
 	}
@@ -71,7 +71,7 @@ func (r *Result) lassoCV(cv *survival.CVPath) string {
 }
 
 func (r *Result) lassoPath(cv *survival.CVPath) string {
-	series := make(map[int][]float64)
+	series, first := make(map[int][]float64), make(map[int]int) // a line starts where its feature enters
 	var x []float64
 	a, b := 0.0, 0.0
 	for k, l := range cv.Lambda {
@@ -85,6 +85,9 @@ func (r *Result) lassoPath(cv *survival.CVPath) string {
 			}
 			v := cv.Coef[k].Value[i] * cv.SD[j]
 			series[j][k] = v
+			if _, ok := first[j]; !ok {
+				first[j] = max(0, k-1)
+			}
 			a, b = min(a, v), max(b, v)
 		}
 	}
@@ -99,7 +102,7 @@ func (r *Result) lassoPath(cv *survival.CVPath) string {
 	p := newPlot("LASSO path", 520, 360, x[0], x[len(x)-1], a-.02, b+.02)
 	p.axes("-ln lambda", "coefficient per SD", ticks(p.x0, p.x1, 6), ticks(p.y0, p.y1, 6))
 	for k, j := range order {
-		p.line(x, series[j][:len(x)], palette[k%len(palette)], "")
+		p.line(x[first[j]:], series[j][first[j]:len(x)], palette[k%len(palette)], "")
 	}
 	at := -math.Log(r.fitted.Radscore.Lambda)
 	p.segment(p.x(at), p.top, p.x(at), p.h-p.foot, `stroke="#333" stroke-dasharray="4 3"`)
@@ -136,7 +139,7 @@ func kmPlot(title string, curves []survival.Curve, names []string) string {
 	}
 	p.text(p.left-8, p.h-28-15*float64(len(curves)), "end", 9, "at risk")
 	p.text((p.left+p.w-p.right)/2, p.h-8, "middle", 12, "months")
-	return p.done(.62, .04)
+	return p.done(.03, .8)
 }
 
 func (r *Result) coverageKM() string {
@@ -283,12 +286,14 @@ func (r *Result) nomogram() string {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" width="%s" height="%s" font-family="sans-serif" font-size="11" role="img"><title>Nomogram</title><rect width="%s" height="%s" fill="#fff"/>`, px(width), px(h), px(width), px(h), px(width), px(h))
 	at := func(points, scale float64) float64 { return left + points/scale*(width-left-30) }
 	y := 40.0
-	draw := func(name string, marks []float64, label func(float64) string, pos func(float64) float64) {
+	draw := func(name string, ends, marks []float64, label func(float64) string, pos func(float64) float64) {
 		fmt.Fprintf(&b, `<text x="%s" y="%s" text-anchor="end" font-size="12">%s</text>`, px(left-14), px(y+4), html.EscapeString(name))
 		lo, hi := math.Inf(1), math.Inf(-1)
+		for _, v := range append(slices.Clone(ends), marks...) {
+			lo, hi = min(lo, pos(v)), max(hi, pos(v))
+		}
 		for _, v := range marks {
 			x := pos(v)
-			lo, hi = min(lo, x), max(hi, x)
 			fmt.Fprintf(&b, `<line x1="%s" y1="%s" x2="%s" y2="%s" stroke="#333"/><text x="%s" y="%s" text-anchor="middle" font-size="10">%s</text>`, px(x), px(y), px(x), px(y-6), px(x), px(y-9), html.EscapeString(label(v)))
 		}
 		if hi >= lo {
@@ -296,17 +301,17 @@ func (r *Result) nomogram() string {
 		}
 		y += row
 	}
-	draw("Points", ticks(0, 100, 10), tick, func(v float64) float64 { return at(v, 100) })
+	draw("Points", nil, ticks(0, 100, 10), tick, func(v float64) float64 { return at(v, 100) })
 	for _, a := range axes {
 		marks := ticks(a.lo, a.hi, 6)
 		if a.lo == 0 && a.hi == 1 {
 			marks = []float64{0, 1}
 		}
-		draw(a.name, marks, tick, func(v float64) float64 {
+		draw(a.name, []float64{a.lo, a.hi}, marks, tick, func(v float64) float64 {
 			return at(100*(a.b*v-min(a.b*a.lo, a.b*a.hi))/widest, 100)
 		})
 	}
-	draw("Total points", ticks(0, total, 10), tick, func(v float64) float64 { return at(v, total) })
+	draw("Total points", []float64{0, total}, ticks(0, total, 10), tick, func(v float64) float64 { return at(v, total) })
 	for _, t := range r.Horizons {
 		// probability -> linear predictor -> total points; only what the axis can reach
 		var marks []float64
@@ -319,7 +324,7 @@ func (r *Result) nomogram() string {
 				marks = append(marks, s)
 			}
 		}
-		draw(fmt.Sprintf("Free at %g months", t), marks, tick, pos)
+		draw(fmt.Sprintf("Free at %g months", t), nil, marks, tick, pos)
 	}
 	b.WriteString("</svg>")
 	return b.String()

@@ -19,6 +19,8 @@ type Spec struct {
 	Clinical     []string `json:"clinical,omitempty"`    // covariates of the clinical model; empty: by Selection
 	Selection    string   `json:"selection"`             // prespecified (the paper's male, fib, tcr1) or univariable (P < .05, then multivariable)
 	Categorical  []string `json:"categorical,omitempty"` // covariates compared as categories and entered as dummies
+	MeanSD       []string `json:"mean_sd,omitempty"`     // covariates described by mean and SD whatever Shapiro-Wilk says
+	MedianIQR    []string `json:"median_iqr,omitempty"`  // by median and quartiles
 	Missing      string   `json:"missing"`               // complete (cases without a value are left out of a model) or median
 	QuantileType int      `json:"quantile_type"`         // 7 or 6
 

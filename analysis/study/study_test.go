@@ -153,6 +153,7 @@ func TestStudyVariants(t *testing.T) {
 		{"no features", phantom.CohortOptions{Seed: 5}, func(c *Cohort, _ *Spec) { c.Features, c.FeatureNames = nil, nil }, []string{"No radiomic features"}},
 		{"network on features", phantom.CohortOptions{Seed: 6}, func(_ *Cohort, s *Spec) { s.Inputs = "features" }, nil},
 		{"empty model", phantom.CohortOptions{Seed: 6, Weak: true}, func(_ *Cohort, s *Spec) { s.LambdaRule = "1se" }, []string{"selected no feature"}},
+		{"resampling", phantom.CohortOptions{Seed: 6}, func(_ *Cohort, s *Spec) { s.Nested, s.Optimism, s.Permute, s.Bootstraps = 3, 2, 2, 10 }, nil},
 		{"selection and grid", phantom.CohortOptions{Seed: 6}, func(_ *Cohort, s *Spec) { s.Selection, s.L2Grid = "univariable", []float64{.001, .1} }, nil},
 	} {
 		c := synthetic(t, v.o, 25)
@@ -172,6 +173,11 @@ func TestStudyVariants(t *testing.T) {
 		for _, want := range v.contains {
 			if !strings.Contains(strings.Join(r.Remarks, " "), want) {
 				t.Errorf("%s: no remark says %q: %q", v.name, want, r.Remarks)
+			}
+		}
+		if v.name == "resampling" {
+			if r.Nested == nil || r.Nested.Runs != 3 || r.Optimism == nil || r.Permuted == nil || !(r.Optimism.Optimism[ModelRadscore] > 0) {
+				t.Errorf("%s: %+v %+v %+v", v.name, r.Nested, r.Optimism, r.Permuted)
 			}
 		}
 		if v.name == "competing and missing" && (len(r.Incidence) == 0 || r.bundle.Competing != "cif" || r.Flow[0].NotComplete == 0) {
@@ -327,6 +333,25 @@ func TestReadCohortRefuses(t *testing.T) {
 		if _, err := ReadSpec(strings.NewReader(bad)); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}
+	}
+}
+
+// TestTable1Rule: the specification may force either description; as the paper's Table 1, BMI by mean, age by median.
+func TestTable1Rule(t *testing.T) {
+	c := synthetic(t, phantom.CohortOptions{Seed: 6}, 600)
+	s := DefaultSpec()
+	s.MeanSD, s.MedianIQR = []string{"diameter"}, []string{"bmi"}
+	tests := map[string]Table1Row{}
+	for _, r := range c.table1(s) {
+		if r.Level == "" {
+			tests[r.Name] = r
+		}
+	}
+	if tests["diameter"].Test != "F" || tests["bmi"].Test != "H" || tests["male"].Test != "chi-square" {
+		t.Errorf("%+v", tests)
+	}
+	if p := float64(tests["male"].P); math.Abs(p-.845) > .0005 { // the generator has the paper's counts
+		t.Errorf("sex: P %.4f, the paper prints .845", p)
 	}
 }
 

@@ -82,6 +82,7 @@ func continuousRow(name string, groups [][]float64, missing []int, s Spec) Table
 		_, p := survival.ShapiroWilk(g)
 		normal = normal && p >= normalP
 	}
+	normal = (normal || slices.Contains(s.MeanSD, name)) && !slices.Contains(s.MedianIQR, name)
 	r := Table1Row{Name: name, Missing: missing, Statistic: prognosis.Num(math.NaN()), P: prognosis.Num(math.NaN())}
 	if normal {
 		sum := survival.Summarise(groups)

@@ -18,6 +18,8 @@ import (
 type phantomCmd struct {
 	Pair  phantomPairCmd  `cmd:"" help:"Write a synthetic pre and post CT with truth.json."`
 	Table phantomTableCmd `cmd:"" help:"Analyse hard phantom pairs of many seeds; print measured against true."`
+
+	Cohort phantomCohortCmd `cmd:"" help:"Write a synthetic cohort for rfanode study: follow-up, covariates, features."`
 }
 
 // phantomOptions are the flags that shape a phantom; what is left out is drawn from the seed.
