@@ -3,6 +3,7 @@ package analysis
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 
 	"rfanode/analysis/register"
@@ -96,6 +97,13 @@ func (n nearLesion) refine(ctx context.Context, zone *volume.Mask) (register.Tra
 // takeLocal notes the registration near the lesion and returns its error, mm.
 func (f *Findings) takeLocal(r register.LocalResult) float64 {
 	g := &f.Registration
+	g.Method = registrationMethod + "-" + r.Variant
+	f.Algorithms = slices.Clone(f.Algorithms) // other lesions of the pair may have another variant
+	for i := range f.Algorithms {
+		if f.Algorithms[i].Role == "registration" {
+			f.Algorithms[i].Name = g.Method
+		}
+	}
 	g.RingResidualMM, g.LesionErrorMM, g.LesionJacobian = &r.ResidualMM, &r.ErrorMM, &r.VolumeScale
 	g.RingPoints = r.Matches
 	if r.BitsBefore > 0 {
