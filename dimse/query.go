@@ -97,51 +97,67 @@ func (c *Client) query(ctx context.Context, peer Peer, class string, rq Command,
 	if err := as.sendAttributes(pc, rq, identifier); err != nil {
 		return err
 	}
-	var stopped error // why the rest is not wanted
-	cancel := func(why error) error {
-		stopped = why
-		timer := time.AfterFunc(cancelGrace, func() { abort(errors.New("the peer does not heed C-CANCEL")) })
-		context.AfterFunc(life, func() { timer.Stop() })
-		return as.Send(pc.ID, Command{Field: CCancelRQ, MessageIDRespondedTo: rq.MessageID}, nil)
-	}
+	q := &query{as: as, pc: pc, rq: rq, abort: abort}
+	return q.responses(ctx, take)
+}
+
+// query is a request whose responses are being taken.
+type query struct {
+	as      *Association
+	pc      PresentationContext
+	rq      Command
+	abort   context.CancelCauseFunc // of the association
+	stopped error                   // why the rest is not wanted; nil: it is
+}
+
+// responses hands every response to take until the final one has come. When take returns an error, or ctx ends, the rest
+// is cancelled and that is the error.
+func (q *query) responses(ctx context.Context, take func(*Message) error) error {
 	for {
-		m, err := as.nextUnless(ctx, stopped != nil)
-		if err != nil {
-			if stopped != nil {
-				return stopped
-			}
+		m, err := q.as.nextUnless(ctx, q.stopped != nil)
+		switch {
+		case err != nil && q.stopped != nil:
+			return q.stopped
+		case err != nil:
 			return err
-		}
-		if m == nil { // ctx is done
-			if err := cancel(context.Cause(ctx)); err != nil {
-				return stopped
+		case m == nil: // ctx is done
+			if q.cancel(context.Cause(ctx)) != nil {
+				return q.stopped
 			}
 			continue
 		}
 		rsp := m.Command
-		if rsp.Field != rq.Field.Response() || rsp.MessageIDRespondedTo != rq.MessageID || !rsp.present[tagStatus] {
-			return as.abort(AbortByUser, fmt.Errorf("%s for message %d instead of the answer to %s", rsp.Field,
-				rsp.MessageIDRespondedTo, rq.Field))
+		if rsp.Field != q.rq.Field.Response() || rsp.MessageIDRespondedTo != q.rq.MessageID || !rsp.present[tagStatus] {
+			return q.as.abort(AbortByUser, fmt.Errorf("%s for message %d instead of the answer to %s", rsp.Field,
+				rsp.MessageIDRespondedTo, q.rq.Field))
 		}
-		if stopped == nil {
-			if err := take(m); err != nil && cancel(err) != nil {
-				return stopped
+		if q.stopped == nil {
+			if err := take(m); err != nil && q.cancel(err) != nil {
+				return q.stopped
 			}
 		}
 		if rsp.Status == StatusPending || rsp.Status == StatusPendingWithWarning {
 			continue
 		}
-		if err := as.drain(); err == nil {
-			_ = as.Release()
+		if q.as.drain() == nil {
+			_ = q.as.Release()
 		}
 		switch {
-		case stopped != nil:
-			return stopped
+		case q.stopped != nil:
+			return q.stopped
 		case rsp.Status != StatusSuccess:
-			return &StatusError{rq.Field, rsp.Status, rsp.ErrorComment}
+			return &StatusError{q.rq.Field, rsp.Status, rsp.ErrorComment}
 		}
 		return nil
 	}
+}
+
+// cancel asks the peer to stop, and aborts the association if it does not for a while.
+func (q *query) cancel(why error) error {
+	q.stopped = why
+	timer := time.AfterFunc(cancelGrace, func() { q.abort(errors.New("the peer does not heed C-CANCEL")) })
+	context.AfterFunc(q.as.w.ctx, func() { timer.Stop() })
+	return q.as.Send(q.pc.ID, Command{Field: CCancelRQ, MessageIDRespondedTo: q.rq.MessageID}, nil)
 }
 
 // lookEvery is how often a wait for the peer is interrupted to see whether it has become pointless.
