@@ -90,7 +90,12 @@ func sessionOptions(opts Options) (*ort.SessionOptions, error) {
 	for _, set := range []func() error{
 		func() error { return o.SetIntraOpNumThreads(threads) },
 		func() error { return o.SetInterOpNumThreads(1) },
+		// Threads that wait do not spin: the node has other work, and spinning gained nothing here.
+		func() error { return o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0") },
 		func() error { return opts.Provider.add(o) },
+		// Without an arena memory is what the widest layers need, not the next power of two, and goes back at once.
+		func() error { return o.SetCpuMemArena(false) },
+		func() error { return o.SetMemPattern(false) },
 	} {
 		if err := set(); err != nil {
 			o.Destroy()
