@@ -7,7 +7,7 @@ import "rfanode/analysis/volume"
 // nothing but such gaps; at hilum and heart it would add the mediastinum.
 const (
 	hullMM       = 10
-	costalHullMM = 100
+	costalHullMM = 30
 	costalMM     = 20 // depth below the convex hull of both lungs that counts as along the ribs
 )
 

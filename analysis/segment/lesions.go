@@ -77,7 +77,7 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 	case len(all) == 0:
 		return nil, &NoLesionError{"there is no new opacity in the lungs"}
 	default:
-		if found, bare = p.search(all[:n]); len(found) == 0 && all[0].radiusMM < minZoneMM {
+		if found, bare = p.search(all[:n]); all[0].radiusMM < minZoneMM && (len(found) == 0 || !p.plausible(found[0])) {
 			return nil, &NoLesionError{fmt.Sprintf("no new opacity in the lungs is thick enough: the largest ball that fits into one has %.1f mm radius, a zone needs %d mm", all[0].radiusMM, minZoneMM)}
 		}
 		if len(found) == 0 {
@@ -96,17 +96,30 @@ func Lesions(ctx context.Context, in LesionInput) ([]Lesion, error) {
 	return lesions, nil
 }
 
-// search matches zones with dense nodules; where that gives nothing plausible, with ground glass.
+// search matches zones with dense nodules; where that gives nothing plausible, with ground glass. Thin zones, which motion
+// alone can make, count only where no thick one has a tumour under it.
 func (p *pair) search(zones []zone) (found, bare []finding) {
-	var unlikely, lone []finding
-	for _, glass := range []bool{false, true} {
-		all, without := p.match(zones, glass)
-		likely := slices.DeleteFunc(slices.Clone(all), func(f finding) bool { return !p.plausible(f) })
-		if len(likely) > 0 {
-			return likely, append(slices.DeleteFunc(all, p.plausible), without...)
+	thick := zones
+	for n, z := range zones {
+		if z.radiusMM < minZoneMM {
+			thick = zones[:n]
+			break
 		}
-		if len(unlikely) == 0 {
-			unlikely, lone = all, without
+	}
+	var unlikely, lone []finding
+	for n, set := range [][]zone{thick, zones} {
+		if n > 0 && len(set) == len(thick) {
+			break
+		}
+		for _, glass := range []bool{false, true} {
+			all, without := p.match(set, glass)
+			likely := slices.DeleteFunc(slices.Clone(all), func(f finding) bool { return !p.plausible(f) })
+			if len(likely) > 0 {
+				return likely, append(slices.DeleteFunc(all, p.plausible), without...)
+			}
+			if len(unlikely) == 0 {
+				unlikely, lone = all, without
+			}
 		}
 	}
 	return unlikely, lone

@@ -12,7 +12,6 @@ const (
 	ptzRoomMM   = 18
 	layerFromMM = 1 // depth of the outer layer that tells the zone's density
 	layerToMM   = 3
-	pleuraMM    = 2.5 // the layer along the pleura where the chest wall blurs what is new
 	minRiseHU   = 130 // of the surface's threshold over what was there before, at least and at most
 	maxRiseHU   = 450
 	streakMM    = 1.6 // radius of the opening that cuts vessels and streaks off
@@ -46,13 +45,12 @@ func (p *pair) refineZone(z zone, tumour surface, toPre register.Transform) (s s
 		hidden = within(tumour.dense)
 	}
 	before := smoothWithin(pre, s.hull, glassSmoothMM)
-	inHull := volume.SignedDistance(s.hull)
 	wall := volume.NewMask(g)
 	for i, x := range s.hull.Data {
 		wall.Data[i] = 1 - x
 	}
 	cut := func(level float64) *volume.Mask {
-		fresh, dense := volume.NewMask(g), volume.NewMask(g)
+		fresh := volume.NewMask(g)
 		for i, x := range hu.Data {
 			if s.hull.Data[i] == 0 {
 				continue
@@ -62,14 +60,10 @@ func (p *pair) refineZone(z zone, tumour surface, toPre register.Transform) (s s
 			if float64(x) > b+rise {
 				fresh.Data[i] = 1
 			}
-			if float64(x) > s.lungHU+level*(s.insideHU-s.lungHU) && inHull.Data[i] < pleuraMM {
-				dense.Data[i] = 1
-			}
 		}
 		body := touching(volume.Open(fresh, streakMM), rough)
 		body = volume.Union(body, volume.Intersect(inSlices(body, convexHull), volume.Subtract(old, hidden)))
 		body = volume.Union(body, throughTumour(body, hidden, fresh, s.hull))
-		body = volume.Union(body, volume.Intersect(volume.Dilate(body, pleuraMM), dense))
 		body = volume.Intersect(volume.Close(body, zoneCloseMM), s.hull)
 		body = volume.FillHoles(volume.FillHolesInSlices(body))
 		body = volume.Intersect(volume.FillHoles(volume.Union(body, wall)), s.hull) // pleura closes what is open towards it

@@ -15,7 +15,7 @@ const (
 	regrowMM    = 3
 	zoneCloseMM = 4    // joins the shell round a tumour that was dense before
 	minZoneMM   = 6    // inscribed radius of a zone, its inside filled
-	thinZoneMM  = 4    // and of one over a compact tumour, where pleura or the tumour itself leave it less room
+	thinZoneMM  = 5    // and of one over a compact tumour, where pleura or the tumour itself leave it less room
 	insideHU    = -680 // on pre, what is no lung: a tumour, if only of ground glass
 )
 
