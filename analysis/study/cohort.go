@@ -35,7 +35,9 @@ type Cohort struct {
 	FeatureNames    []string
 	Features        [][]float64
 	LostFeatures    []string // columns left out because a patient has no value
-	Hash            string   // SHA-256 of the tables read
+	Profile         string   // of the features, and the hash of their settings, where the table says (rfanode features)
+	SettingsSHA256  string
+	Hash            string // SHA-256 of the tables read
 }
 
 // reserved columns are no covariates.
@@ -218,6 +220,30 @@ func (c *Cohort) derive() error {
 	return nil
 }
 
+// described are the columns of a features table that say what a row is about (rfanode features writes them).
+var described = []string{"id", "image", "mask", "label", "profile", "settings_sha256", "warnings", "error"}
+
+// describeRow takes the profile and its hash from a row, which must be those of the other rows, and refuses a row that
+// says why it has no features.
+func (c *Cohort) describeRow(header, row []string) error {
+	for j, name := range header {
+		switch name {
+		case "error":
+			if row[j] != "" {
+				return fmt.Errorf("patient %s has no features: %s", row[0], row[j])
+			}
+		case "profile":
+			c.Profile = row[j]
+		case "settings_sha256":
+			if c.SettingsSHA256 != "" && row[j] != c.SettingsSHA256 {
+				return fmt.Errorf("patient %s was extracted with other settings than those before: extract all with the same", row[0])
+			}
+			c.SettingsSHA256 = row[j]
+		}
+	}
+	return nil
+}
+
 // parseFeatures keeps the columns that every patient has; rows of unknown patients are refused.
 func (c *Cohort) parseFeatures(rows [][]string) error {
 	if rows[0][0] != "id" {
@@ -227,7 +253,13 @@ func (c *Cohort) parseFeatures(rows [][]string) error {
 	for i, id := range c.ID {
 		at[id] = i
 	}
-	names := rows[0][1:]
+	var names []string
+	var from []int // their columns
+	for j, n := range rows[0] {
+		if !slices.Contains(described, n) {
+			names, from = append(names, n), append(from, j)
+		}
+	}
 	values := make([][]float64, len(names))
 	for j := range values {
 		values[j] = make([]float64, len(c.ID))
@@ -245,7 +277,11 @@ func (c *Cohort) parseFeatures(rows [][]string) error {
 			return fmt.Errorf("patient %s has two rows", r[0])
 		}
 		done[r[0]] = true
-		for j, s := range r[1:] {
+		if err := c.describeRow(rows[0], r); err != nil {
+			return err
+		}
+		for j, col := range from {
+			s := r[col]
 			if s == "" {
 				continue
 			}

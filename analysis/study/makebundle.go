@@ -45,6 +45,12 @@ func (r *Result) makeBundle() error {
 	for _, in := range f.Net.Inputs {
 		b.Features = append(b.Features, bundleFeature(in))
 	}
+	if r.Spec.Extraction != nil {
+		b.Extraction = *r.Spec.Extraction
+	}
+	if r.cohort.SettingsSHA256 != "" {
+		b.Extraction.SettingsSHA256 = r.cohort.SettingsSHA256
+	}
 	if f.hasRadscore() {
 		score := f.bundleRadscore()
 		b.Radscore = &score

@@ -17,6 +17,9 @@ func (r *Result) remark() {
 	if n := r.Features.Given; n > 0 {
 		say("%d candidate features against %d training events: %.3f events a candidate.", n, f.Events, float64(f.Events)/float64(n))
 	}
+	if f.hasRadscore() && r.bundle != nil && r.bundle.Extraction.SettingsSHA256 == "" {
+		say("The features table does not say with which settings it was extracted (column settings_sha256), nor does the specification (extraction): a node will not apply this bundle to its own features.")
+	}
 	if n := len(r.Features.Lost); n > 0 {
 		say("%d features were left out because a patient has no value.", n)
 	}

@@ -51,8 +51,11 @@ func Run(ctx context.Context, c *Cohort, s Spec, software string, progress func(
 	if err := r.resample(ctx, progress); err != nil {
 		return nil, err
 	}
+	if err := r.makeBundle(); err != nil {
+		return nil, err
+	}
 	r.remark()
-	return r, r.makeBundle()
+	return r, nil
 }
 
 // horizons keeps those within the training follow-up.

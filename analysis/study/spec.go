@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"rfanode/analysis/prognosis"
 	"rfanode/analysis/survival"
 )
 
@@ -15,6 +16,8 @@ type Spec struct {
 	Title   string `json:"title,omitempty"`
 	Author  string `json:"author,omitempty"`  // organisation, for the bundle
 	Created string `json:"created,omitempty"` // date, for the bundle; never taken from the clock
+
+	Extraction *prognosis.Extraction `json:"extraction,omitempty"` // how the features were made, where their table does not say
 
 	Clinical     []string `json:"clinical,omitempty"`    // covariates of the clinical model; empty: by Selection
 	Selection    string   `json:"selection"`             // prespecified (the paper's male, fib, tcr1) or univariable (P < .05, then multivariable)

@@ -302,6 +302,8 @@ func TestReadCohortRefuses(t *testing.T) {
 		{"id,time,event\na,1,1\nb,1,0\n", "id,f\na,1\n", "no features"},
 		{"id,time,event\na,1,1\n", "id,f\na,x\n", "a number is needed"},
 		{"id,time,event\na,1,1\n", "name,f\na,1\n", "id is needed"},
+		{"id,time,event\na,1,1\n", "id,error,f\na,empty mask,\n", "empty mask"},
+		{"id,time,event\na,1,1\nb,1,0\n", "id,settings_sha256,f\na,x,1\nb,y,1\n", "other settings"},
 	} {
 		var features *strings.Reader
 		var err error
@@ -317,13 +319,13 @@ func TestReadCohortRefuses(t *testing.T) {
 	}
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)
-	w.Write([]byte("id,f,g\na,1,2\nb,3,\n"))
+	w.Write([]byte("id,image,mask,label,profile,settings_sha256,warnings,error,f,g\na,x.nii,m.nii,1,default,abc,,,1,2\nb,x.nii,m.nii,1,default,abc,small,,3,\n"))
 	w.Close()
 	c, err := ReadCohort(strings.NewReader("\ufeffid,time,event,sex,tcr\na,1,1,M,1\nb,2,0,F,\n"), &z)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Features) != 1 || len(c.LostFeatures) != 1 || c.Columns["male"][0] != 1 || c.Columns["male"][1] != 0 || c.Columns["tcr1"][0] != 1 || !math.IsNaN(c.Columns["tcr1"][1]) {
+	if c.SettingsSHA256 != "abc" || c.Profile != "default" || len(c.Features) != 1 || len(c.LostFeatures) != 1 || c.Columns["male"][0] != 1 || c.Columns["male"][1] != 0 || c.Columns["tcr1"][0] != 1 || !math.IsNaN(c.Columns["tcr1"][1]) {
 		t.Errorf("%+v", c)
 	}
 	if _, err := ReadSpec(strings.NewReader(`{"sede": 3}`)); err == nil || !strings.Contains(err.Error(), "sede") {
