@@ -30,7 +30,6 @@ const (
 )
 
 func (l *Lesion) hold(reason string) { l.HoldReasons = append(l.HoldReasons, reason) }
-func (l *Lesion) warn(text string)   { l.Warnings = append(l.Warnings, text) }
 
 // scene is what holds for all lesions of a pair.
 type scene struct {
