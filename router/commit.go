@@ -231,6 +231,10 @@ func (r *Router) CommitmentReport(ctx context.Context, aeTitle string, report di
 		r.log.Info("storage commitment reported", "case", id, "destination", name, "committed", len(report.Committed), "failed", len(report.Failed))
 		if len(refused) > 0 {
 			r.log.Error("a destination does not answer for objects that it has stored", "case", id, "destination", name, "objects", strings.Join(refused, " "))
+			text := fmt.Sprintf("%s does not answer for what it has stored (objects: %d)", name, len(refused))
+			if err := r.addRemark(ctx, tx, id, text); err != nil {
+				return err
+			}
 		}
 		if !resend {
 			return nil
@@ -305,6 +309,25 @@ func (r *Router) concludeCommitment(ctx context.Context, id, name string, refs [
 				return err
 			}
 		}
-		return nil
+		return r.addRemark(ctx, tx, id, fmt.Sprintf("%s has not confirmed that it keeps what was sent (objects: %d): %s", name, len(refs), comment))
 	})
+}
+
+// addRemark adds to the reason of a case what people should know of a result that was delivered, now or once it is.
+func (r *Router) addRemark(ctx context.Context, tx *sql.Tx, id, text string) error {
+	var state State
+	var reason string
+	err := tx.QueryRowContext(ctx, `UPDATE cases SET remark = CASE WHEN remark = '' THEN ? ELSE remark || '; ' || ? END WHERE id = ? RETURNING state, reason`,
+		text, text, id).Scan(&state, &reason)
+	if err != nil {
+		return err
+	}
+	if state != Delivered && state != PartlyDelivered {
+		return nil // settle shows it
+	}
+	if reason != "" {
+		text = reason + "; " + text
+	}
+	_, err = r.move(ctx, tx, id, state, text, state)
+	return err
 }

@@ -115,6 +115,9 @@ func TestCommitmentFailures(t *testing.T) {
 	if o := c.Objects[0].Outcomes[0]; !strings.Contains(o.Comment, "0119H") {
 		t.Errorf("%+v", o)
 	}
+	if !strings.Contains(c.Reason, "does not answer for what it has stored (objects: 1)") {
+		t.Errorf("reason %q", c.Reason)
+	}
 	for _, o := range c.Objects[1:] {
 		if o.Outcomes[0].Commitment != Committed {
 			t.Errorf("%s: %+v", o.Role, o.Outcomes[0])
@@ -142,5 +145,8 @@ func TestCommitmentNeverReported(t *testing.T) {
 	}
 	if o := c.Objects[0].Outcomes[0]; !strings.Contains(o.Comment, "no report") {
 		t.Errorf("%+v", o)
+	}
+	if !strings.Contains(c.Reason, "pacs has not confirmed") {
+		t.Errorf("reason %q", c.Reason)
 	}
 }
