@@ -166,6 +166,8 @@ PHANTOMS = [
     (spec(label=3, seed=11), ["label-3"]),
     (spec(noise=1, radius=[3, 3, 2], centre=[33, 29, 21], seed=12), ["fine", "coarse-hu"]),
     (spec(noise=9000, seed=13), ["fine", "levels"]),
+    (spec(noise=12, seed=15), ["LBP3D", "LBP3D-hu"]),
+    (spec(**{"float": True}, noise=9, seed=16), ["LBP3D-hu", "LBP3D-nearest"]),
     (spec(size=[33, 29, 5], centre=[32, 28, 4], radius=[11, 9, 2], seed=14, spacing=[1.0, 1.0, 1.0]), ["fine", "hu"]),
 ]
 MORE = [
@@ -175,6 +177,8 @@ MORE = [
     run("label-3", FEW, binWidth=10, label=3, **MM1),
     run("coarse-hu", FEW, binWidth=1000, **MM1),
     run("levels", {"Original": {}}, binWidth=10),
+    run("LBP3D-hu", {"LBP3D": {}}, binWidth=0.5, **MM1),
+    run("LBP3D-nearest", {"LBP3D": {"binWidth": 0.5}}, binWidth=25, resampledPixelSpacing=[0.5, 0.5, 0], interpolator="sitkNearestNeighbor"),
 ]
 
 

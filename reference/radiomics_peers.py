@@ -1,11 +1,12 @@
 """rfanode features beside PyRadiomics, whole processes, CPU seconds (user + system) and peak memory, in one run.
 
-    python reference/radiomics_peers.py --rfanode bin/rfanode --python VENV/bin/python [--data FOLDER] [--peers] [--runs 3]
+    python reference/radiomics_peers.py --rfanode bin/rfanode --python VENV/bin/python [--data FOLDER] [--peers PYTHON] [--runs 3]
 
-VENV holds PyRadiomics 3.0.1, made as reference/pyradiomics.py says. Cases: spheres in a synthetic CT, and lung1 and lung2
-of PyRadiomics' source distribution where --data names their folder. Every program has one thread. With --peers the
-packages flash-radiomics, nyxus and mirp are run too on the largest case as far as they are installed in VENV; what they
-compute is not the same, and that is printed beside the time.
+VENV holds PyRadiomics 3.0.1, made by tools/pyradiomics. Cases: spheres in a synthetic CT, and lung1 and lung2 of
+PyRadiomics' source distribution where --data names their folder. Every program has one thread; of several runs the one
+with the least CPU time counts, for each program. --peers names a Python with flash-radiomics 1.0.0, nyxus 0.11.0 and mirp
+2.7.0 (and what they forget to ask for: SimpleITK, PyWavelets, pykwalify, six, h5py): they are run on the ball of 40 mm.
+What they compute is not the same; how much it is stands beside the time.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path = [p for p in sys.path if os.path.abspath(p or ".") != os.path.dirname(os.path.abspath(__file__))]
 
@@ -47,12 +47,22 @@ for name, a in (("image", image), ("mask", mask)):
 '''
 
 PEERS = {
-    "flash-radiomics": "import flash_radiomics",
-    "nyxus": """
-import nyxus, sys
-n = nyxus.Nyxus3D(['*3D_ALL*']) if hasattr(nyxus, 'Nyxus3D') else nyxus.Nyxus(['*ALL*'])
-print(n.featurize_files([sys.argv[1]], [sys.argv[2]], True).shape[1], 'columns')
+    # The same interface as PyRadiomics, the same parameter file.
+    "flash-radiomics": """
+import sys
+from flash_radiomics import featureextractor
+e = featureextractor.RadiomicsFeatureExtractor(sys.argv[3])
+f = e.execute(sys.argv[1], sys.argv[2])
+print(sum(not k.startswith('diagnostics') for k in f), 'features')
 """,
+    # Definitions of its own; neither z-score nor filters; on the grid of the file.
+    "nyxus": """
+import sys, nyxus
+n = nyxus.Nyxus3D(['*3D_ALL*'])
+f = n.featurize_files([sys.argv[1]], [sys.argv[2]], True)
+print(f.shape[1], 'columns')
+""",
+    # IBSI's definitions, resampled to 1 mm, bins of 25 HU; no filters, spatial statistics beside.
     "mirp": """
 import sys
 from mirp import extract_features
@@ -82,7 +92,7 @@ def main():
     a.add_argument("--rfanode", required=True)
     a.add_argument("--python", required=True)
     a.add_argument("--data")
-    a.add_argument("--peers", action="store_true")
+    a.add_argument("--peers", metavar="PYTHON")
     a.add_argument("--runs", type=int, default=3)
     a.add_argument("--bin-width", type=float, default=25)
     a = a.parse_args()
@@ -103,7 +113,7 @@ def main():
         for name, image, mask in cases:
             out = os.path.join(tmp, "out.json")
             ours = cpu([a.rfanode, "features", "--image", image, "--mask", mask, "--params", params, "--threads", "1", "-o", out], a.runs)
-            theirs = cpu([a.python, script, "extract", image, mask, params], 1)
+            theirs = cpu([a.python, script, "extract", image, mask, params], a.runs)
             result = json.load(open(out))["result"]
             reference = json.loads(theirs[2])
             worst = 0.0
@@ -117,12 +127,11 @@ def main():
         if a.peers:
             name, image, mask = cases[1]
             for peer, code in PEERS.items():
-                began = time.time()
-                p = subprocess.run([a.python, "-c", code, image, mask], capture_output=True)
+                p = subprocess.run([a.peers, "-c", code, image, mask, params], capture_output=True)
                 if p.returncode:
                     print("%-26s not run: %s" % (peer, p.stderr.decode().strip().splitlines()[-1][:120]))
                     continue
-                seconds, memory, said = cpu([a.python, "-c", code, image, mask], 1)
+                seconds, memory, said = cpu([a.peers, "-c", code, image, mask, params], 1)
                 print("%-26s %9s %12s %12.2f %7s %9s %9.0f   on %s: %s" % (peer, "", "", seconds, "", "", memory, name, said.decode().strip()[-60:]))
 
 

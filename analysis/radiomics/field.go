@@ -11,13 +11,14 @@ type field struct {
 	spacing [3]float64 // mm
 	data    []float64
 	single  bool
+	integer bool    // values are whole numbers, and stay so where a filter keeps the type
 	peak    float64 // the largest |value| of the whole image
 }
 
 // like returns a field of the same place with values of its own.
 func (f *field) like(data []float64, single bool) *field {
 	g := *f
-	g.data, g.single, g.peak = data, single, math.NaN()
+	g.data, g.single, g.integer, g.peak = data, single, false, math.NaN()
 	return &g
 }
 

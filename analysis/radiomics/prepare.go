@@ -135,7 +135,7 @@ func (out *prepared) resample(ctx context.Context, image source, s *Settings) er
 	if s.Normalize {
 		kind = kindDouble
 	}
-	out.f = &field{size: to.Size, full: to.Size, spacing: to.Spacing, single: kind.single, data: interpolate(crop, g, to, s.Interpolator, kind)}
+	out.f = &field{size: to.Size, full: to.Size, spacing: to.Spacing, single: kind.single, integer: kind.integer, data: interpolate(crop, g, to, s.Interpolator, kind)}
 	out.f.measurePeak()
 	return out.finish(roi, s)
 }
@@ -179,6 +179,7 @@ func (out *prepared) keepGrid(ctx context.Context, image source, p *Profile, mov
 		return err
 	}
 	f.single = image.kind().single && !s.Normalize
+	f.integer = image.kind().integer && !s.Normalize
 	if cropped { // PyRadiomics' filters see nothing else: the crop is their image
 		for a := range 3 {
 			roi.at[a] -= from[a]
@@ -220,7 +221,7 @@ func (t *ImageType) margin(spacing [3]float64) (pad [3]int, wrap bool) {
 	case "Gradient":
 		return each(1), false
 	case "LBP3D":
-		return each(splineMargin + int(math.Ceil(t.Settings.LBP3DRadius)) + 2), false
+		return each(2*splineMargin + int(math.Ceil(t.Settings.LBP3DRadius)) + 2), false // to the last bit
 	}
 	return pad, false
 }
