@@ -117,9 +117,12 @@ func (w *walker) inflate() error {
 	return nil
 }
 
-// inflate inflates a data set of a file of size bytes. It stops at what no CT needs: 64 MiB and 100 times the file.
+// maxInflated bounds a deflated data set, which is held in memory whole: a slice of 4096 × 4096 has 32 MiB.
+const maxInflated = 256 << 20
+
+// inflate inflates a data set of a file of size bytes. It stops at what no CT needs.
 func inflate(r io.Reader, size int64) ([]byte, error) {
-	limit := 64<<20 + 100*size
+	limit := min(maxInflated, 64<<20+100*size)
 	data, err := io.ReadAll(io.LimitReader(flate.NewReader(bufio.NewReader(r)), limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("inflating the data set: %w", err)
