@@ -1,14 +1,17 @@
 # make demo   the main job on a synthetic patient, nothing to set up
 # make test   everything the project is held to; installs what it needs
-# Slow runs have targets of their own: make bench, make phantoms SEEDS=1-10
+# Slow runs have targets of their own: make bench, make fuzz, make soak, make phantoms SEEDS=1-10
 
 GO      ?= go
 SEEDS   ?= 1-10
+FUZZTIME ?= 1m
+FUZZ    := dimse:FuzzPDU dimse:FuzzCommand dimse:FuzzAttributes dimse:FuzzDataSet scp:FuzzAssociation \
+	analysis/ct:FuzzReadHeader analysis/ct/codec:FuzzDecode analysis/ct/codec:FuzzFragments
 VENV    := .venv
 PYTHON  := $(CURDIR)/$(VENV)/bin/python
 APT     := dcmtk orthanc dicom3tools
 
-.PHONY: build demo test lint bench bench-peers bench-nnunet phantoms pictures tools venv clean
+.PHONY: build demo test lint bench bench-peers bench-nnunet fuzz soak phantoms pictures tools venv clean
 
 build:
 	$(GO) build -o bin/rfanode ./cmd/rfanode
@@ -38,6 +41,14 @@ bench-peers: build venv
 bench-nnunet: build venv onnxruntime
 	$(PYTHON) -m pip install -q nnunetv2==2.8.1 torch==2.15.0 onnx==1.23.2 onnxruntime==1.32.0
 	RFANODE_ONNXRUNTIME=$(CURDIR)/.cache/libonnxruntime.so $(PYTHON) reference/nnunet_bench.py --rfanode bin/rfanode $(if $(CT),--ct $(CT))
+
+# What reads bytes from the network, each for FUZZTIME.
+fuzz:
+	set -e; for t in $(FUZZ); do $(GO) test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) ./$${t%:*}; done
+
+# kill -9 at 100 random moments of a transfer.
+soak:
+	RFANODE_SOAK=1 $(GO) test -run TestKilled -timeout 2h -v ./scp
 
 # The accuracy table for any seeds: measured against true, a line a phantom pair.
 phantoms: build

@@ -49,6 +49,7 @@ func main() {
 	debug.SetGCPercent(50) // volumes are large and few: a lower peak is worth more than the few percent of time
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	parser := kong.Must(&cli{}, kong.Name("rfanode"), kong.Description(description), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": "rfanode " + analysis.Version})
 	command, err := parser.Parse(os.Args[1:])
