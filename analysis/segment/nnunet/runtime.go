@@ -93,8 +93,7 @@ func sessionOptions(opts Options) (*ort.SessionOptions, error) {
 		// Threads that wait do not spin: the node has other work, and spinning gained nothing here.
 		func() error { return o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0") },
 		func() error { return opts.Provider.add(o) },
-		// Without an arena memory is what the widest layers need, not the next power of two, and goes back at once.
-		func() error { return o.SetCpuMemArena(false) },
+		// A memory pattern would lay out the second patch as one block beside what the first has left in the arena.
 		func() error { return o.SetMemPattern(false) },
 	} {
 		if err := set(); err != nil {
