@@ -8,6 +8,7 @@ Usage:
 
     .cache/pyradiomics/bin/python reference/pyradiomics.py images DATA OUT [IMAGE ...]   OUT/<image>.json.gz for each of the five images
     .cache/pyradiomics/bin/python reference/pyradiomics.py phantoms OUT                  OUT/phantoms.json.gz, for images made by rule
+    .cache/pyradiomics/bin/python reference/pyradiomics.py random OUT SEED N             OUT/random.json.gz, N random phantoms and settings
     .cache/pyradiomics/bin/python reference/pyradiomics.py wavelets OUT                  OUT/wavelets.txt, the filters of PyWavelets
     .cache/pyradiomics/bin/python reference/pyradiomics.py extract IMAGE MASK PARAMS     one case, JSON on standard output
 
@@ -193,6 +194,62 @@ def phantoms(out):
     write(os.path.join(out, "phantoms.json.gz"), runs)
 
 
+def random_run(rng, n):
+    """A phantom of random size, grid and texture, and random settings."""
+    from scipy.spatial.transform import Rotation
+    size = [rng.randint(12, 44), rng.randint(12, 44), rng.randint(6, 34)]
+    x = rng.choice([0.5, 0.75, 0.7, 0.703125, 0.9765625, 1.0, 0.6269531, 0.8])
+    spacing = [x, rng.choice([x, x, x, 0.5, 0.8, 1.25]), rng.choice([1.0, 1.25, 2.0, 2.5, 3.0, 5.0, 0.625])]
+    direction = [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    kind = rng.random()
+    if kind < 0.25:
+        direction = [rng.choice([-1, 1]), 0, 0, 0, rng.choice([-1, 1]), 0, 0, 0, rng.choice([-1, 1])]
+    elif kind < 0.5:
+        direction = Rotation.from_rotvec([rng.uniform(-0.4, 0.4) for _ in range(3)]).as_matrix().ravel().tolist()
+    s = spec(size=size, spacing=spacing, direction=direction, origin=[round(rng.uniform(-300, 300), rng.choice([0, 2, 6])) for _ in range(3)], seed=1000 + n,
+             noise=rng.choice([5, 60, 200, 900]), centre=[rng.randint(4, 2 * d - 6) for d in size], radius=[rng.randint(2, max(3, d // 3)) for d in size])
+    kind = rng.random()
+    if kind < 0.25:
+        s["float" if kind < 0.15 else "double"] = True
+    setting = {"binWidth": rng.choice([1, 5, 10, 25, 25, 0.5])}
+    if rng.random() < 0.6:
+        setting.update(normalize=True, normalizeScale=rng.choice([1, 10, 100]))
+        if setting["normalizeScale"] == 1:
+            setting["binWidth"] = rng.choice([0.1, 0.25])
+    if rng.random() < 0.25:
+        setting["binCount"] = rng.choice([8, 32, 64])
+    if rng.random() < 0.75:
+        setting.update(resampledPixelSpacing=rng.choice([[1, 1, 1], [1, 1, 1], [2, 2, 2], [0.5, 0.5, 0], [1.5, 1.5, 1.5], [0, 0, 1]]),
+                       interpolator=rng.choice(["sitkBSpline"] * 4 + ["sitkLinear", "sitkNearestNeighbor"]), padDistance=rng.choice([5, 5, 0, 8]))
+    elif rng.random() < 0.4:
+        setting["preCrop"] = True
+    for chance, more in [(0.1, [{"removeOutliers": 2}]), (0.15, [{"force2D": True, "force2Ddimension": d} for d in range(3)]),
+                         (0.2, [{"weightingNorm": w} for w in ("euclidean", "manhattan", "infinity", "no_weighting")]), (0.15, [{"distances": d} for d in ([1, 2], [2], [3, 1])]),
+                         (0.15, [{"gldm_a": 1}, {"gldm_a": 2}]), (0.1, [{"symmetricalGLCM": False}]), (0.1, [{"voxelArrayShift": 1000}]),
+                         (0.15, [{"resegmentRange": r, "resegmentMode": "sigma"} for r in ([-2, 2], [-3])])]:
+        if rng.random() < chance:
+            setting.update(rng.choice(more))
+    chosen = {"Original": {}}
+    for image, settings in [("LoG", [{"sigma": [1.0, 3.0]}, {"sigma": [2.0, 5.0]}, {"sigma": [0.8]}]), ("Wavelet", [{}, {}, {"wavelet": "db4"}, {"wavelet": "bior1.3", "level": 2}]),
+                            ("Square", [{}]), ("SquareRoot", [{}]), ("Logarithm", [{}]), ("Exponential", [{}]), ("Gradient", [{}, {"gradientUseSpacing": False}]), ("LBP3D", [{"binWidth": 0.5}])]:
+        if rng.random() < 0.45:
+            chosen[image] = rng.choice(settings)
+    return dict(run("random-%d" % n, chosen, **setting), phantom=s)
+
+
+def random_runs(out, seed, count):
+    import random
+    rng = random.Random(seed)
+    runs = []
+    while len(runs) < count:
+        r = random_run(rng, len(runs))
+        try:
+            runs.append(dict(r, values=extract(*phantom(r["phantom"]), params_of(r))))
+        except Exception as e:  # a region that PyRadiomics refuses: another
+            print(e, file=sys.stderr)
+    write(os.path.join(out, "random.json.gz"), runs)
+
+
 def wavelets(out):
     """The filters as float64 and, where they are not its rounding, those that PyWavelets takes for float32 images."""
     import pywt
@@ -215,6 +272,8 @@ def main(args):
         images(args[1], args[2], args[3:])
     elif len(args) == 2 and args[0] == "phantoms":
         phantoms(args[1])
+    elif len(args) == 4 and args[0] == "random":
+        random_runs(args[1], int(args[2]), int(args[3]))
     elif len(args) == 2 and args[0] == "wavelets":
         wavelets(args[1])
     elif len(args) == 4 and args[0] == "extract":

@@ -5,7 +5,7 @@
 VENV holds PyRadiomics 3.0.1, made by tools/pyradiomics. Cases: spheres in a synthetic CT, and lung1 and lung2 of
 PyRadiomics' source distribution where --data names their folder. Every program has one thread; of several runs the one
 with the least CPU time counts, for each program. --peers names a Python with flash-radiomics 1.0.0, nyxus 0.11.0 and mirp
-2.7.0 (and what they forget to ask for: SimpleITK, PyWavelets, pykwalify, six, h5py): they are run on the ball of 40 mm.
+2.7.0 (and what they forget to ask for: SimpleITK, PyWavelets, pykwalify, six, h5py, tqdm, scikit-learn): they are run on the ball of 40 mm.
 What they compute is not the same; how much it is stands beside the time.
 """
 
@@ -127,12 +127,17 @@ def main():
         if a.peers:
             name, image, mask = cases[1]
             for peer, code in PEERS.items():
-                p = subprocess.run([a.peers, "-c", code, image, mask, params], capture_output=True)
-                if p.returncode:
-                    print("%-26s not run: %s" % (peer, p.stderr.decode().strip().splitlines()[-1][:120]))
+                command = [a.peers, "-c", code, image, mask, params]
+                try:  # whether it runs at all
+                    failed = subprocess.run(command, capture_output=True, timeout=600)
+                    why = failed.stderr.decode().strip().splitlines()[-1:] if failed.returncode else []
+                except subprocess.TimeoutExpired:
+                    why = ["it takes more than 10 minutes"]
+                if why:
+                    print("%-26s not run: %s" % (peer, why[0][:120]))
                     continue
-                seconds, memory, said = cpu([a.peers, "-c", code, image, mask, params], 1)
-                print("%-26s %9s %12s %12.2f %7s %9s %9.0f   on %s: %s" % (peer, "", "", seconds, "", "", memory, name, said.decode().strip()[-60:]))
+                seconds, memory, said = cpu(command, 1)
+                print("%-26s %9s %12s %12.2f %7s %9s %9.0f   on %s: %s" % (peer, "", "", seconds, "", "", memory, name, said.decode().strip().splitlines()[-1]), flush=True)
 
 
 main()
