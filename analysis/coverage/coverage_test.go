@@ -202,7 +202,7 @@ func TestRange(t *testing.T) {
 	g := cube([3]float64{0.8, 0.8, 2.5})
 	r := rand.New(rand.NewSource(11))
 	const shiftMM, surfaceMM = 2, 0.8
-	const gridTCR = 0.005 // what the 1 mm grid makes of a ball
+	const gridTCR = 0.01 // what the 1 mm grid, and distances read between its voxels, make of a ball
 	truth := lens(13, 15, 4) / lens(13, 13, 0)
 	measure := func(shift volume.Vec, gtr, ptz float64) bool {
 		t.Helper()

@@ -13,7 +13,8 @@ import (
 // tcrRange gives the smallest and the largest TCR that the errors leave open. Three things can be wrong, each for reasons
 // of its own: the tumour's surface, the zone's surface, and the place of the tumour. Each is moved by its error alone, and
 // what that changes is added in quadrature, downwards and upwards apart: that all three are wrong at once, and in the
-// direction that hurts most, is far rarer than any of them alone.
+// direction that hurts most, is far rarer than any of them alone. Where the zone just covers the target no error alone may
+// change anything; so all three together, each by its error over √3, count as well.
 func (f *field) tcrRange(ctx context.Context, in Input, tcr float64) ([2]float64, error) {
 	// Only the neighbourhood of the largest target counts. The distances to the tumour are taken once a size; a shift
 	// moves the target, which is where they are ≤ 5 mm.
@@ -49,6 +50,22 @@ func (f *field) tcrRange(ctx context.Context, in Input, tcr float64) ([2]float64
 			return [2]float64{}, err
 		}
 		down, up = math.Hypot(down, tcr-lo), math.Hypot(up, hi-tcr)
+	}
+	joint := math.Sqrt(1.0 / 3)
+	for _, sign := range [2]float64{-1, 1} { // a smaller tumour in a larger zone, and the reverse
+		d, z := tumour(-sign*joint*in.GTRErrorMM), zone(sign*joint*in.PTZErrorMM)
+		if d == nil {
+			continue
+		}
+		together := []func() float64{func() float64 { return coverageShifted(d, z, volume.Vec{}) }}
+		for _, shift := range directions(joint * in.RegistrationErrorMM) {
+			together = append(together, func() float64 { return coverageShifted(d, z, shift) })
+		}
+		lo, hi, err := extremes(ctx, together, tcr)
+		if err != nil {
+			return [2]float64{}, err
+		}
+		down, up = max(down, tcr-lo), max(up, hi-tcr)
 	}
 	return [2]float64{max(tcr-down, 0), min(tcr+up, 1)}, nil
 }

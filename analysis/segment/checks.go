@@ -21,6 +21,7 @@ const (
 	minGTRML, maxGTRML  = 0.05, 30
 	maxHullShare        = 0.5
 	maxCutOff           = 0.4
+	minTumourShare      = 0.4 // of the tumour in its zone: a miss that gross is more likely the wrong nodule
 	minZoneToTumour     = 1.5
 	maxTumourElongation = 2.0
 	groundGlassHU       = -300 // core of the tumour below
@@ -185,6 +186,7 @@ func (l *Lesion) measure(gtr, ptz surface) {
 	f.TumourHU, f.TumourLungHU, f.ZoneHU, f.ZoneLungHU = gtr.insideHU, gtr.lungHU, ptz.insideHU, ptz.lungHU
 	f.GTRML, f.PTZML = gtr.mask.VolumeML(), ptz.mask.VolumeML()
 	f.GTRRangeML, f.PTZRangeML = gtr.rangeML, ptz.rangeML
+	f.TumourShare = ptz.tumourShare
 	f.GTRCutOff = cutOff(gtr.mask, gtr.hull)
 	f.GTREdgeMM, f.PTZEdgeMM = edgeMM(gtr.rangeML), edgeMM(ptz.rangeML)
 	f.Elongation = elongation(gtr.mask)
@@ -201,6 +203,9 @@ func (l *Lesion) check(p *pair, gtr, ptz surface) {
 	if drawn := l.Marked && p.in.Marks.PTZ != nil; !drawn {
 		l.Figures.PTZErrorMM = surfaceError(l.Figures.PTZEdgeMM, l.Figures.PTZPleura)
 		l.checkZone()
+		if !l.Marked && l.Figures.TumourShare < minTumourShare {
+			l.hold(fmt.Sprintf("only %.0f %% of the tumour lies in the zone: another nodule may be the one treated", 100*l.Figures.TumourShare))
+		}
 	}
 	f := l.Figures
 	if f.PTZML < minZoneToTumour*f.GTRML {

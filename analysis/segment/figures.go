@@ -29,7 +29,8 @@ type Figures struct {
 
 	Elongation float64 // longest over middle principal axis of the tumour; vessels have 2 and more
 
-	GTRCutOff float64 // part of the tumour's largest cross-section over or under which the hull ends
+	TumourShare float64 // part of the tumour that lies in the zone, by the map near it
+	GTRCutOff   float64 // part of the tumour's largest cross-section over or under which the hull ends
 
 	GTRPleura, PTZPleura float64 // share of the surface that the lung's hull, not the intensity, drew
 }

@@ -29,15 +29,16 @@ const (
 
 // surface is a refined structure on its fine grid.
 type surface struct {
-	region   region
-	mask     *volume.Mask
-	dense    *volume.Mask // of a tumour, the part as dense as tissue: after an ablation it looks as before
-	hull     *volume.Mask
-	insideHU float64 // core of a tumour, outer layer of a zone
-	lungHU   float64
-	glassHU  float64    // of the ground glass of a tumour; 0: none
-	shellHU  float64    // median of the lung 1 to 3 mm outside a tumour: ground glass round it shows here
-	rangeML  [2]float64 // volumes at levelRange above and below the level
+	region      region
+	mask        *volume.Mask
+	dense       *volume.Mask // of a tumour, the part as dense as tissue: after an ablation it looks as before
+	hull        *volume.Mask
+	insideHU    float64 // core of a tumour, outer layer of a zone
+	lungHU      float64
+	glassHU     float64    // of the ground glass of a tumour; 0: none
+	shellHU     float64    // median of the lung 1 to 3 mm outside a tumour: ground glass round it shows here
+	tumourShare float64    // of a zone: the part of the tumour that lies in it
+	rangeML     [2]float64 // volumes at levelRange above and below the level
 }
 
 // level is the signed distance to the surface, mm.

@@ -76,6 +76,9 @@ func (p *pair) refineZone(z zone, tumour surface, toPre register.Transform) (s s
 	s.insideHU = layerMedian(hu, first, s.hull)
 	s.mask = cut(ptzLevel)
 	s.rangeML = [2]float64{cut(ptzLevel + levelRange).VolumeML(), cut(ptzLevel - levelRange).VolumeML()}
+	if n := old.Count(); n > 0 {
+		s.tumourShare = float64(volume.Intersect(old, s.mask).Count()) / float64(n)
+	}
 	return s, s.mask.Count() > 0
 }
 
