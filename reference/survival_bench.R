@@ -1,5 +1,5 @@
 # CPU seconds of R's survival and glmnet on the data of the Go benchmarks (analysis/survival/bench_test.go):
-#   RFANODE_BENCH_DATA=DIR go test -run TestWriteBenchmarkData ./analysis/survival
+#   RFANODE_SHARED=../shared RFANODE_BENCH_DATA=DIR go test -run TestWriteBenchmarkData ./analysis/survival
 #   Rscript reference/survival_bench.R DIR [small]
 #   go test -run '^$' -bench 'Cox|PHTest|Concordance|KaplanMeier|Lasso' ./analysis/survival      (column cpu-ms/op)
 suppressMessages({library(survival); library(glmnet)})
@@ -17,6 +17,11 @@ cpu("cox.zph", cox.zph(f, terms = FALSE))
 lp <- d$x[, 1]
 cpu("concordance 1e5", concordance(y ~ lp, reverse = TRUE))
 cpu("survfit 1e5", survfit(y ~ 1))
+if (file.exists(file.path(arg[1], "radiomics.bin"))) {
+  r <- load("radiomics", 109, 1317); y <- Surv(r$time, r$event); x <- r$x[, -1]
+  cpu("glmnet path 109 x 1,316", glmnet(x, y, family = "cox"))
+  cpu("cv.glmnet, 10 folds", cv.glmnet(x, y, family = "cox", foldid = r$x[, 1]))
+}
 if (length(arg) < 2) {
   l <- load("lasso", 1e4, 1316)
   g <- cpu("glmnet path 10,000 x 1,316", glmnet(l$x, Surv(l$time, l$event), family = "cox"))

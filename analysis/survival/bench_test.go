@@ -144,10 +144,20 @@ func TestWriteBenchmarkData(t *testing.T) {
 	}
 	y, x := benchmarkData(100_000, 10)
 	yl, xl := largeLasso()
-	for name, d := range map[string]struct {
+	type set struct {
 		y Outcome
 		x [][]float64
-	}{"cox": {y, x}, "tied": {tied(y), x}, "lasso": {yl, xl}} {
+	}
+	sets := map[string]set{"cox": {y, x}, "tied": {tied(y), x}, "lasso": {yl, xl}}
+	if shared := os.Getenv("RFANODE_SHARED"); shared != "" { // the reference cohort: 109 patients, folds first
+		c, _ := loadRadiomics(t)
+		folds := make([]float64, len(c.folds))
+		for i, f := range c.folds {
+			folds[i] = float64(f)
+		}
+		sets["radiomics"] = set{c.y, append([][]float64{folds}, c.x...)}
+	}
+	for name, d := range sets {
 		f, err := os.Create(filepath.Join(dir, name+".bin"))
 		if err != nil {
 			t.Fatal(err)

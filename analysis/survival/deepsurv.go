@@ -67,7 +67,7 @@ func newTrainer(net *Network, y Outcome, x [][]float64, opt TrainOptions, seed u
 func (t *trainer) gradient(drop *dropout) float64 {
 	clear(t.grad)
 	t.pass.forward(t.net.Params, drop)
-	loss := t.risk.value(t.pass.out, t.pass.dOut)
+	loss := t.risk.value(t.pass.out[:t.pass.count], t.pass.dOut)
 	t.pass.backward(t.net.Params, t.grad, drop != nil && drop.rate > 0)
 	for _, w := range t.penalty {
 		for i := w.at; i < w.at+w.size(); i++ {
@@ -152,7 +152,7 @@ func TrainDeepSurv(ctx context.Context, y Outcome, x [][]float64, a Architecture
 			continue
 		}
 		check.forward(net.Params, nil)
-		if loss := checkRisk.value(check.out, nil); loss < best-minimalGain {
+		if loss := checkRisk.value(check.out[:check.count], nil); loss < best-minimalGain {
 			best, tr.BestEpoch = loss, k
 			bestParams = append(bestParams[:0], net.Params...)
 		} else if k-tr.BestEpoch >= opt.Patience {

@@ -12,7 +12,9 @@ func combine4(o, a, b, c, d []float64, w *[4]float64) {
 		i = n &^ 3
 		combine4AVX(&o[0], &a[0], &b[0], &c[0], &d[0], w, i)
 	}
-	combine4Go(o[i:], a[i:], b[i:], c[i:], d[i:], w)
+	if i < n {
+		combine4Go(o[i:], a[i:], b[i:], c[i:], d[i:], w)
+	}
 }
 
 func combine4Go(o, a, b, c, d []float64, w *[4]float64) {
@@ -70,7 +72,9 @@ func addScaled(y []float64, w float64, x []float64) {
 		i = n &^ 7
 		axpyAVX(&y[0], &x[0], w, i)
 	}
-	addScaledGo(y[i:], w, x[i:])
+	if i < n {
+		addScaledGo(y[i:], w, x[i:])
+	}
 }
 
 func addScaledGo(y []float64, w float64, x []float64) {

@@ -153,11 +153,11 @@ func (n *Network) Forward(x [][]float64) (Output, error) {
 	}
 	p := newPass(n, x)
 	p.forward(n.Params, nil)
-	o := Output{LogRisk: slices.Clone(p.out)}
+	o := Output{LogRisk: slices.Clone(p.out[:p.count])}
 	if n.Arch.Gate != NoGate && len(n.Arch.SELU) == 0 {
 		for j := range x {
-			o.Attention = append(o.Attention, slices.Clone(p.row(p.att, j)))
-			o.Weighted = append(o.Weighted, slices.Clone(p.row(p.gated, j)))
+			o.Attention = append(o.Attention, slices.Clone(p.row(p.att, j)[:p.count]))
+			o.Weighted = append(o.Weighted, slices.Clone(p.row(p.gated, j)[:p.count]))
 		}
 	}
 	return o, nil
@@ -169,15 +169,20 @@ type dropout struct {
 	seed, epoch uint64
 }
 
-// fill sets the mask of a layer: 0 or 1/(1-rate).
-func (d *dropout) fill(mask []float64, layer int) {
+// fill sets the mask of a layer, 0 or 1/(1-rate), of count subjects in rows of n: value by unit and subject, whatever the
+// length of a row.
+func (d *dropout) fill(mask []float64, layer, count, n int) {
 	keep := 1 / (1 - d.rate)
 	limit := uint64(d.rate * (1 << 32))
 	base := mix(mix(mix(d.seed+0x5eed)^d.epoch) ^ uint64(layer+1)<<40)
-	for i := range mask {
-		mask[i] = keep
-		if mix(base+uint64(i)*0x9e3779b97f4a7c15)>>32 < limit {
-			mask[i] = 0
+	at := uint64(0)
+	for from := 0; from < len(mask); from += n {
+		for i := from; i < from+count; i++ {
+			mask[i] = keep
+			if mix(base+at*0x9e3779b97f4a7c15)>>32 < limit {
+				mask[i] = 0
+			}
+			at++
 		}
 	}
 }

@@ -6,7 +6,8 @@ import "math"
 // over subjects. It is used again for every epoch.
 type pass struct {
 	net          *Network
-	n            int
+	count        int // subjects
+	n            int // length of a row: count rounded up to a multiple of 4; what is beyond has inputs and derivatives 0
 	x            []float64
 	hidden       []float64 // tanh units of the gate
 	att, gated   []float64
@@ -28,8 +29,8 @@ type layer struct {
 }
 
 func newPass(net *Network, x [][]float64) *pass {
-	n, d := len(x[0]), net.Arch.Inputs
-	p := &pass{net: net, n: n, x: make([]float64, n*d), out: make([]float64, n), dOut: make([]float64, n)}
+	n, d := (len(x[0])+3)&^3, net.Arch.Inputs
+	p := &pass{net: net, count: len(x[0]), n: n, x: make([]float64, n*d), out: make([]float64, n), dOut: make([]float64, n)}
 	for j, col := range x {
 		copy(p.x[j*n:], col)
 	}
@@ -90,7 +91,7 @@ func (p *pass) forward(params []float64, drop *dropout) {
 			}
 		}
 		if l.mask != nil && drop != nil && drop.rate > 0 {
-			drop.fill(l.mask, k)
+			drop.fill(l.mask, k, p.count, p.n)
 			for i, m := range l.mask {
 				l.out[i] *= m
 			}
