@@ -182,6 +182,10 @@ func (t *transform) convolve(x []float64, axis int, h []float64) []float64 {
 					order[j] = wrapped - 1 - j
 				}
 			}
+			if len(h) == 6 && !t.single {
+				six(to, x[block:], h, k, n, run)
+				continue
+			}
 			for _, j := range order {
 				c := h[j]
 				i := ((k+len(h)/2-j)%n + n) % n
@@ -199,4 +203,14 @@ func (t *transform) convolve(x []float64, axis int, h []float64) []float64 {
 		}
 	}
 	return out
+}
+
+// six is convolve for the six taps of coif1 and its like, in one pass over the samples.
+func six(to, x, h []float64, k, n, run int) {
+	row := func(j int) []float64 { return x[((k+3-j)%n+n)%n*run:][:len(to)] }
+	a, b, c, d, e, f := row(0), row(1), row(2), row(3), row(4), row(5)
+	h0, h1, h2, h3, h4, h5 := h[0], h[1], h[2], h[3], h[4], h[5]
+	for l := range to {
+		to[l] = float64(h0*a[l]) + float64(h1*b[l]) + float64(h2*c[l]) + float64(h3*d[l]) + float64(h4*e[l]) + float64(h5*f[l])
+	}
 }
