@@ -25,6 +25,7 @@ const (
 	minZoneToTumour     = 1.5
 	maxTumourElongation = 2.0
 	groundGlassHU       = -300 // core of the tumour below
+	thickSliceMM        = 4.5  // the glass of a part-solid tumour is not told from its blur on thicker slices
 	endSlackMM          = 5    // nearer to the end of the scan than this, tumour or zone may go on beyond it
 	maxGTREdgeMM        = 0.7  // two thresholds 0.2 of the contrast apart must agree to twice this
 	maxPTZEdgeMM        = 0.9
@@ -199,6 +200,7 @@ func (l *Lesion) check(p *pair, gtr, ptz surface) {
 	if drawn := l.Marked && p.in.Marks.GTR != nil; !drawn {
 		l.Figures.GTRErrorMM = surfaceError(l.Figures.GTREdgeMM, l.Figures.GTRPleura)
 		l.checkTumour()
+		l.checkGlass(p.in.Pre.Spacing[2])
 	}
 	if drawn := l.Marked && p.in.Marks.PTZ != nil; !drawn {
 		l.Figures.PTZErrorMM = surfaceError(l.Figures.PTZEdgeMM, l.Figures.PTZPleura)
@@ -244,6 +246,16 @@ func (l *Lesion) checkTumour() {
 	}
 	if f.GTREdgeMM > maxGTREdgeMM {
 		l.hold(fmt.Sprintf("the tumour's outline is not sharp: another threshold moves it by %.1f mm", f.GTREdgeMM))
+	}
+}
+
+// checkGlass holds ground glass, where generated pairs show that the surface is not found well enough (docs/method.md).
+func (l *Lesion) checkGlass(sliceMM float64) {
+	switch f := l.Figures; {
+	case f.TumourHU < groundGlassHU:
+		l.hold("the tumour is ground glass, whose outline the program does not find well enough: needs a contour")
+	case f.GlassHU != 0 && sliceMM > thickSliceMM:
+		l.hold(fmt.Sprintf("the tumour is part-solid, and slices of %.1f mm do not show its ground glass well enough: needs a contour", sliceMM))
 	}
 }
 

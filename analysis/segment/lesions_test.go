@@ -243,21 +243,23 @@ func TestLesionsHeld(t *testing.T) {
 	}
 }
 
-// A tumour of ground glass, and one with a solid core in ground glass, are as large as their glass.
+// A tumour of ground glass, and one with a solid core in ground glass, are as large as their glass. Ground glass is held
+// all the same: generated pairs of every kind do not prove it yet.
 func TestLesionsGlass(t *testing.T) {
 	c, g := volume.Vec{-75, 20, 10}, chestGrid(2, 4)
 	for _, test := range []struct {
 		name      string
 		radius    float64
+		held      string
 		pre, post []shape
 	}{
-		{"ground glass", 9, []shape{inLung(ball(c, 9, -600))}, zoneAt(c, 17)},
-		{"part-solid", 11, []shape{inLung(ball(c, 11, -560)), tumourAt(c, 6)}, append(zoneAt(c, 18), tumourAt(c, 6))},
+		{"ground glass", 9, "ground glass", []shape{inLung(ball(c, 9, -600))}, zoneAt(c, 17)},
+		{"part-solid", 11, "", []shape{inLung(ball(c, 11, -560)), tumourAt(c, 6)}, append(zoneAt(c, 18), tumourAt(c, 6))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := one(t, withLungs(t, LesionInput{ToPre: breath, Pre: chest(g, nil, test.pre...), Post: chest(g, breath.Map, test.post...)}))
-			if l.held() {
-				t.Errorf("held: %q", l.HoldReasons)
+			if all := strings.Join(l.HoldReasons, "; "); !strings.Contains(all, test.held) || test.held == "" && all != "" {
+				t.Errorf("held for %q, want %q", all, test.held)
 			}
 			wantShape(t, "GTR", l.GTR.Level, register.Identity(), ball(c, test.radius, 0), c, 25, 0.85, 0.15) // the Dice asked for on real CT
 		})

@@ -34,7 +34,7 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	if status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	for _, command := range []string{"serve", "demo", "analyze", "check", "cases list", "cases release", "cases drop", "phantom pair", "config init"} {
+	for _, command := range []string{"serve", "demo", "analyze", "check", "cases list", "cases release", "cases drop", "cases features", "segment", "register", "features", "study", "model verify", "phantom pair", "phantom cohort", "config init"} {
 		if !strings.Contains(out, command) {
 			t.Errorf("no %q in the help:\n%s", command, out)
 		}
