@@ -11,7 +11,7 @@ VENV    := .venv
 PYTHON  := $(CURDIR)/$(VENV)/bin/python
 APT     := dcmtk orthanc dicom3tools
 
-.PHONY: build demo test lint bench bench-peers bench-nnunet fuzz soak phantoms pictures tools venv clean
+.PHONY: build demo test lint bench bench-peers bench-nnunet bench-radiomics bench-survival pyradiomics fuzz soak phantoms pictures tools venv clean
 
 build:
 	$(GO) build -o bin/rfanode ./cmd/rfanode
@@ -41,6 +41,20 @@ bench-peers: build venv
 bench-nnunet: build venv onnxruntime
 	$(PYTHON) -m pip install -q nnunetv2==2.8.1 torch==2.15.0 onnx==1.23.2 onnxruntime==1.32.0
 	RFANODE_ONNXRUNTIME=$(CURDIR)/.cache/libonnxruntime.so $(PYTHON) reference/nnunet_bench.py --rfanode bin/rfanode $(if $(CT),--ct $(CT))
+
+# PyRadiomics beside rfanode, a row a case; needs Python 3.11.
+pyradiomics:
+	PYTHON=python3.11 tools/pyradiomics
+bench-radiomics: build pyradiomics
+	.cache/pyradiomics/bin/python reference/radiomics_peers.py --rfanode bin/rfanode --python .cache/pyradiomics/bin/python --data .cache/pyradiomics-data
+
+# R's survival and glmnet, then ours, on the same data.
+bench-survival:
+	tools/install r-base-core r-cran-survival r-cran-glmnet r-cran-jsonlite
+	mkdir -p .cache/survival
+	RFANODE_BENCH_DATA=$(CURDIR)/.cache/survival $(GO) test -count=1 -run TestWriteBenchmarkData ./analysis/survival
+	Rscript reference/survival_bench.R .cache/survival
+	$(GO) test -run '^$$' -bench . ./analysis/survival
 
 # What reads bytes from the network, each for FUZZTIME.
 fuzz:
