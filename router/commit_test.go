@@ -78,6 +78,7 @@ func TestCommitmentReportedLater(t *testing.T) {
 	n := start(t, Options{Destinations: []Destination{p.destination}})
 	n.receive(t, both(pairOf("PID-41"))...)
 	n.waitCommitment(t, Asked)
+	n.wait(t, "the request is there", func(Case) bool { return len(p.requests()) > 0 }) // it is noted before it is sent
 	rq := p.requests()[0]
 	report := *allCommitted(1, rq)
 	if err := n.CommitmentReport(t.Context(), "SOMEBODY", report); !errors.Is(err, ErrUnknownTransaction) {

@@ -62,7 +62,7 @@ authorities = %q
 associations = 1000
 disk_reserve_gib = 0
 request = "2s"
-stall = "1s"
+stall = "4s"
 `, s.addr, filepath.Join(dir, "data"), s.secure, tls.Certificate, tls.Key, tls.Authorities)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -164,17 +164,20 @@ func TestServeWithstands(t *testing.T) {
 
 // atOnce has many associations in the middle of an object at the same time, and then finishes them all.
 func atOnce(t *testing.T, r *receiver, n int) {
-	peers, rest := make([]*peer, n), make([][]byte, n)
+	objects := make([][]byte, n) // made beforehand: between its two halves no peer may take longer than the timer allows
 	for k := range n {
 		in := newInstance(1000 + k)
 		in.pixels = 200_000
-		whole := store(1, ctClass, in.uid, in.encode(true))
-		peers[k] = associated(t, r).send(whole[:150_000])
-		rest[k] = whole[150_000:]
+		objects[k] = store(1, ctClass, in.uid, in.encode(true))
+	}
+	const half = 150_000
+	peers := make([]*peer, n)
+	for k := range n {
+		peers[k] = associated(t, r).send(objects[k][:half])
 	}
 	alive(t, r)
 	for k, p := range peers {
-		p.send(rest[k])
+		p.send(objects[k][half:])
 	}
 	for k, p := range peers {
 		if status := p.status(1); status != 0 {
