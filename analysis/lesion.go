@@ -11,10 +11,12 @@ import (
 	"rfanode/analysis/volume"
 )
 
-// Uncertainty of a surface that a person or a model drew, mm: a part of the slice distance beside what pixels leave open.
+// Uncertainty of a surface that a person or a model drew, mm: what pixels leave open, and of the slice distance s the
+// part s/6. A slice that is drawn or not puts the surface off by up to s/2 along the slice normal, s/√12 in the root mean
+// square, and 1/√3 of that along the surface's own normal, averaged over all directions.
 const (
 	surfaceErrorMM    = 0.15
-	surfaceErrorSlice = 0.06
+	surfaceErrorSlice = 1.0 / 6
 )
 
 // forLesion begins the findings of one lesion with what holds for the pair.
