@@ -11,7 +11,7 @@ VENV    := .venv
 PYTHON  := $(CURDIR)/$(VENV)/bin/python
 APT     := dcmtk orthanc dicom3tools
 
-.PHONY: build demo test lint bench bench-peers bench-nnunet bench-radiomics bench-survival pyradiomics fuzz soak phantoms pictures tools venv clean
+.PHONY: build demo test lint bench bench-peers bench-nnunet bench-radiomics bench-survival pyradiomics fuzz soak phantoms pictures tools venv images onnxruntime clean
 
 build:
 	$(GO) build -o bin/rfanode ./cmd/rfanode
@@ -19,7 +19,7 @@ build:
 demo: build
 	bin/rfanode demo --out demo
 
-test: tools venv onnxruntime lint
+test: tools venv onnxruntime images lint
 	RFANODE_REQUIRE_TOOLS=1 RFANODE_PYTHON=$(PYTHON) tools/test
 
 lint:
@@ -79,6 +79,10 @@ tools:
 # The library that nnU-Net models run in, pinned in the script; tests look for it there.
 onnxruntime:
 	tools/install-onnxruntime .cache
+
+# The images that PyRadiomics is tested on; the features are held to its values there.
+images: venv
+	tools/pyradiomics-images $(VENV)/bin/pip
 
 # The reference readers, pinned in tools/requirements.txt.
 venv: $(VENV)/.installed

@@ -8,7 +8,7 @@ import (
 	"rfanode/internal/tooltest"
 )
 
-// imageFolder holds the images of PyRadiomics' source distribution: RFANODE_PYRADIOMICS_DATA, or where tools/pyradiomics-data
+// imageFolder holds the images of PyRadiomics' source distribution: RFANODE_PYRADIOMICS_DATA, or where tools/pyradiomics-images
 // unpacks them.
 func imageFolder(t testing.TB) string {
 	t.Helper()
@@ -17,7 +17,7 @@ func imageFolder(t testing.TB) string {
 		dir = filepath.Join(tooltest.ModuleRoot(), ".cache", "pyradiomics-data")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "lung1_image.nrrd")); err != nil {
-		t.Skipf("the images of PyRadiomics are not at %s: run tools/pyradiomics, or set RFANODE_PYRADIOMICS_DATA", dir)
+		t.Skipf("the images of PyRadiomics are not at %s: run make images, or set RFANODE_PYRADIOMICS_DATA", dir)
 	}
 	return dir
 }
