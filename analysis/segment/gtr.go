@@ -167,7 +167,8 @@ func (s *surface) withoutTissue(smooth, hu *volume.Volume, glassHU float64) *vol
 // glassMedian is the median HU of the part of a tumour that is neither its rim nor its solid core, and that part's share;
 // ok is false if it is too little to tell, or no plateau: the blurred edge of a solid tumour takes all values alike.
 func (s *surface) glassMedian(hu *volume.Volume, m *volume.Mask) (medianHU, share float64, ok bool) {
-	rimMM, coreMM := 0.75, 1.25+0.25*(s.region.ct.Spacing[2]-1) // thick slices blur more
+	pixelMM := max(s.region.ct.Spacing[0], s.region.ct.Spacing[1])
+	rimMM, coreMM := 0.75, 1.25+0.25*(s.region.ct.Spacing[2]-1)+max(0, pixelMM-1) // thick slices and coarse pixels blur more
 	var glass []float32
 	depth := volume.SignedDistance(m)
 	var core *volume.Volume
