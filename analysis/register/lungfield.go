@@ -47,7 +47,7 @@ const (
 	leastNoiseMM  = 0.3 // matches are not better than this
 	noiseLengthMM = 8.0 // over which the errors of matches are alike: blocks are smoothed with their neighbours
 	commonNoise   = 0.5 // share of the errors' variance that is
-	errorScale    = 1.7 // by which real errors exceed what the process expects: see BenchmarkMoved
+	errorScale    = 2.7 // by which real errors exceed what the process expects: see BenchmarkMoved
 	fieldFits     = 3   // rounds of weighing the matches by their residuals
 )
 

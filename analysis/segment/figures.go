@@ -44,7 +44,7 @@ func edgeMM(rangeML [2]float64) float64 {
 // would give, a part that is always there, and, where the hull drew it, how well a lung is closed over a lesion. The
 // weights are round numbers from the generated pairs 1001 to 1040.
 func surfaceError(edgeMM, hullArea float64) float64 {
-	const always, perEdge, hullMM = 0.1, 0.8, 1.0
+	const always, perEdge, hullMM = 0.4, 0.8, 1.0
 	return math.Hypot(math.Hypot(always, perEdge*edgeMM), hullMM*hullArea)
 }
 
