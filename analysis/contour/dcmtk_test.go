@@ -58,12 +58,12 @@ func TestWrittenByDCMTK(t *testing.T) {
 	}
 }
 
-// A segmentation that dcmqi has written is the mask it was made from. dcmqi is not part of the reference environment:
-// the test runs where it is on the path.
+// A segmentation that dcmqi has written is the mask it was made from. It comes with the
+// Python environment.
 func TestWrittenByDCMQI(t *testing.T) {
-	convert, err := exec.LookPath("itkimage2segimage")
-	if err != nil {
-		t.Skip("itkimage2segimage of dcmqi is not on the path (pip install dcmqi==1.5.7)")
+	convert := filepath.Join(filepath.Dir(tooltest.Python(t)), "itkimage2segimage")
+	if _, err := os.Stat(convert); err != nil {
+		convert = tooltest.Need(t, "itkimage2segimage")
 	}
 	dir := madeObjects(t)
 	series := madeSeries(t, dir)
